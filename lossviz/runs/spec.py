@@ -1,0 +1,233 @@
+"""What a run is: a frozen description from which the same series of points comes out every time."""
+
+import difflib
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast, get_args
+
+from lossviz.runs import pace
+
+Recipe = Literal["mnist"]
+Model = Literal["softmax", "mlp", "cnn"]
+Optimizer = Literal["sgd", "momentum", "adam"]
+ParamValue = float | int | bool | str | list[float] | None
+
+RECIPES: tuple[Recipe, ...] = get_args(Recipe)
+MODELS: tuple[Model, ...] = get_args(Model)
+OPTIMIZERS: tuple[Optimizer, ...] = get_args(Optimizer)
+
+TRAIN_IMAGES = 60_000
+MAX_LOSSES = 8
+MAX_BATCH = 2_048
+MAX_EPOCHS = 100
+MAX_LEARNING_RATE = 10.0
+MAX_SEED = 2**32 - 1
+MAX_VECTOR = 1_000
+
+_FIELDS = (
+    "recipe",
+    "losses",
+    "model",
+    "optimizer",
+    "learning_rate",
+    "batch_size",
+    "epochs",
+    "seed",
+    "record_every",
+    "evaluate_every",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LossChoice:
+    """A loss by its key, with the parameters that differ from its defaults (or all of them)."""
+
+    key: str
+    params: Mapping[str, ParamValue]
+
+    def label(self) -> str:
+        """The loss as people read it: ``huber`` or ``huber (delta=0.5)``."""
+        if not self.params:
+            return self.key
+        return f"{self.key} ({', '.join(f'{name}={value}' for name, value in self.params.items())})"
+
+
+@dataclass(frozen=True, slots=True)
+class RunSpec:
+    """Everything that decides a run's series of points, but the device and its thread count.
+
+    Attributes:
+        recipe: the task; ``mnist`` is the classification of the ten digits.
+        losses: 1 to 8 losses, compared paired; the same one may be there twice.
+        model: the network.
+        optimizer: plain ``sgd``, ``momentum`` (0.9) or ``adam``.
+        learning_rate: above 0, at most 10.
+        batch_size: images a step, 1 to 2,048; the last batch of an epoch may be smaller.
+        epochs: passes over the 60,000 training images, 1 to 100.
+        seed: start of the initial weights and of the order of the images.
+        record_every: steps between two points of train loss and gradient norm; 0 takes it from ``pace``.
+        evaluate_every: steps between two evaluations on 1,000 test images; 0 takes it from ``pace``.
+    """
+
+    losses: tuple[LossChoice, ...]
+    recipe: Recipe = "mnist"
+    model: Model = "softmax"
+    optimizer: Optimizer = "adam"
+    learning_rate: float = 1e-3
+    batch_size: int = 32
+    epochs: int = 10
+    seed: int = 0
+    record_every: int = 0
+    evaluate_every: int = 0
+
+    def __post_init__(self) -> None:
+        if self.record_every == 0:
+            object.__setattr__(self, "record_every", pace.record_every(self.model, self.batch_size))
+        if self.evaluate_every == 0:
+            object.__setattr__(self, "evaluate_every", pace.evaluate_every(self.model, self.batch_size))
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in one pass over the training images."""
+        return math.ceil(TRAIN_IMAGES / self.batch_size)
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole run."""
+        return self.steps_per_epoch * self.epochs
+
+    def labels(self) -> tuple[str, ...]:
+        """One distinct name per member: the loss's key, with ``#2``, ``#3`` for one that is entered again."""
+        keys = [choice.key for choice in self.losses]
+        seen = [keys[: place + 1].count(key) for place, key in enumerate(keys)]
+        return tuple(key if count == 1 else f"{key}#{count}" for key, count in zip(keys, seen, strict=True))
+
+    def to_json(self) -> dict[str, Any]:
+        """The spec as JSON values; ``RunSpec.parse`` reads it back."""
+        return {
+            "recipe": self.recipe,
+            "losses": [{"key": choice.key, "params": dict(choice.params)} for choice in self.losses],
+            "model": self.model,
+            "optimizer": self.optimizer,
+            "learning_rate": self.learning_rate,
+            "batch_size": self.batch_size,
+            "epochs": self.epochs,
+            "seed": self.seed,
+            "record_every": self.record_every,
+            "evaluate_every": self.evaluate_every,
+        }
+
+    @classmethod
+    def parse(cls, value: object) -> "RunSpec":
+        """Read a spec from JSON values that nobody has checked.
+
+        Whether each loss exists, takes its parameters and can be trained is ``lossviz.training.validate``'s to say.
+
+        Raises:
+            ValueError: names the value and what is allowed.
+        """
+        fields = _object(value, "a run's spec")
+        for name in fields:
+            _one_of(name, _FIELDS, "field of a run's spec")
+        if "losses" not in fields:
+            raise ValueError("a run needs losses: a list of 1 to 8 entries such as {'key': 'mse', 'params': {}}")
+        epochs = _whole(fields.get("epochs", 10), "epochs", 1, MAX_EPOCHS)
+        batch_size = _whole(fields.get("batch_size", 32), "batch_size", 1, MAX_BATCH)
+        steps = math.ceil(TRAIN_IMAGES / batch_size) * epochs
+        return cls(
+            recipe=cast(Recipe, _one_of(fields.get("recipe", "mnist"), RECIPES, "recipe")),
+            losses=_losses(fields["losses"]),
+            model=cast(Model, _one_of(fields.get("model", "softmax"), MODELS, "model")),
+            optimizer=cast(Optimizer, _one_of(fields.get("optimizer", "adam"), OPTIMIZERS, "optimizer")),
+            learning_rate=_learning_rate(fields.get("learning_rate", 1e-3)),
+            batch_size=batch_size,
+            epochs=epochs,
+            seed=_whole(fields.get("seed", 0), "seed", 0, MAX_SEED),
+            record_every=_whole(fields["record_every"], "record_every", 1, steps) if "record_every" in fields else 0,
+            evaluate_every=_whole(fields["evaluate_every"], "evaluate_every", 1, steps)
+            if "evaluate_every" in fields
+            else 0,
+        )
+
+
+ARTICLE = RunSpec(losses=(LossChoice("cross_entropy", {}),))
+"""The article's experiment: a softmax layer, Adam at 1e-3, batches of 32, 10 epochs."""
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _object(value: object, what: str) -> dict[str, object]:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{what} must be an object with named fields, not {_shown(value)}")
+    fields = cast(Mapping[object, object], value)
+    return {str(name): entry for name, entry in fields.items()}
+
+
+def _one_of(value: object, allowed: Iterable[str], what: str) -> str:
+    names = tuple(allowed)
+    if isinstance(value, str) and value in names:
+        return value
+    near = difflib.get_close_matches(value, names, n=1) if isinstance(value, str) else []
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    raise ValueError(f"unknown {what} {_shown(value)}{hint}; allowed: {', '.join(names)}")
+
+
+def _whole(value: object, name: str, low: int, high: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise ValueError(f"{name} is {_shown(value)}; it must be a whole number from {low} to {high}")
+    return value
+
+
+def _learning_rate(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MAX_LEARNING_RATE:
+        raise ValueError(f"learning_rate is {_shown(value)}; it must be a number above 0 and at most 10")
+    return float(value)
+
+
+def _losses(value: object) -> tuple[LossChoice, ...]:
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"losses is {_shown(value)}; it must be a list of 1 to {MAX_LOSSES} losses")
+    entries = cast(Sequence[object], value)
+    if not 1 <= len(entries) <= MAX_LOSSES:
+        raise ValueError(f"losses has {len(entries)} entries; a run compares 1 to {MAX_LOSSES} losses")
+    return tuple(_loss(entry) for entry in entries)
+
+
+def _loss(value: object) -> LossChoice:
+    fields = _object(value, "each loss")
+    for name in fields:
+        _one_of(name, ("key", "params"), "field of a loss")
+    key = fields.get("key")
+    if not isinstance(key, str) or not 1 <= len(key) <= 64:
+        raise ValueError(f"a loss's key is {_shown(key)}; it must be a name such as 'mse'")
+    params = _object(fields.get("params", {}), f"params of {key}")
+    return LossChoice(key, {name: _param(entry, f"{key}.{name}") for name, entry in params.items()})
+
+
+def _param(value: object, name: str) -> ParamValue:
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str) and len(value) <= 64:
+        return value
+    if isinstance(value, int | float) and _finite(value):
+        return value
+    if isinstance(value, list | tuple):
+        entries = cast(Sequence[object], value)
+        numbers = [float(e) for e in entries if isinstance(e, int | float) and not isinstance(e, bool) and _finite(e)]
+        if len(numbers) == len(entries) <= MAX_VECTOR:
+            return numbers
+    raise ValueError(
+        f"{name} is {_shown(cast(object, value))}; it must be a finite number, a name of at most 64 letters, true, "
+        f"false, null or a list of at most {MAX_VECTOR} finite numbers"
+    )
+
+
+def _finite(value: int | float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False

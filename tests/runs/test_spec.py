@@ -1,0 +1,91 @@
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lossviz.runs import ARTICLE, MODELS, LossChoice, RunSpec, pace
+
+GOOD = {"losses": [{"key": "mse", "params": {}}, {"key": "huber", "params": {"delta": 0.5}}], "epochs": 2}
+
+
+def test_a_spec_survives_json():
+    spec = RunSpec.parse({**GOOD, "model": "cnn", "optimizer": "momentum", "learning_rate": 0.1, "seed": 7})
+    assert RunSpec.parse(json.loads(json.dumps(spec.to_json()))) == spec
+    assert spec.losses[1] == LossChoice("huber", {"delta": 0.5})
+
+
+def test_the_article_s_experiment_is_the_default():
+    assert RunSpec.parse({"losses": [{"key": "cross_entropy"}]}) == ARTICLE
+    assert ARTICLE.total_steps == 18_750
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"recipe": "cifar"}, ["'cifar'", "mnist"]),
+        ({"model": "softmx"}, ["'softmx'", "did you mean softmax"]),
+        ({"optimizer": "Adam"}, ["'Adam'", "adam"]),
+        ({"epoch": 3}, ["'epoch'", "did you mean epochs"]),
+        ({"epochs": 0}, ["epochs is 0", "1 to 100"]),
+        ({"epochs": 101}, ["101", "1 to 100"]),
+        ({"epochs": True}, ["True"]),
+        ({"epochs": 1.5}, ["1.5", "whole number"]),
+        ({"batch_size": 4096}, ["4096", "1 to 2048"]),
+        ({"batch_size": "32"}, ["'32'"]),
+        ({"seed": -1}, ["-1", "0 to 4294967295"]),
+        ({"learning_rate": 0}, ["learning_rate is 0", "above 0"]),
+        ({"learning_rate": math.nan}, ["nan", "above 0"]),
+        ({"learning_rate": math.inf}, ["inf", "at most 10"]),
+        ({"learning_rate": 10**400}, ["at most 10"]),
+        ({"record_every": 0}, ["record_every is 0"]),
+        ({"evaluate_every": 10**9}, ["evaluate_every is 1000000000"]),
+        ({"losses": []}, ["0 entries", "1 to 8"]),
+        ({"losses": [{"key": "mse"}] * 9}, ["9 entries", "1 to 8"]),
+        ({"losses": "mse"}, ["'mse'", "list"]),
+        ({"losses": ["mse"]}, ["'mse'", "object"]),
+        ({"losses": [{"key": 3}]}, ["key is 3"]),
+        ({"losses": [{"key": "mse", "parms": {}}]}, ["'parms'", "did you mean params"]),
+        ({"losses": [{"key": "mse", "params": [1]}]}, ["params of mse", "[1]"]),
+        ({"losses": [{"key": "huber", "params": {"delta": math.inf}}]}, ["huber.delta is inf", "finite"]),
+        ({"losses": [{"key": "huber", "params": {"delta": 10**400}}]}, ["huber.delta", "finite"]),
+        ({"losses": [{"key": "huber", "params": {"delta": [1, math.nan]}}]}, ["huber.delta", "finite"]),
+        ({"losses": [{"key": "huber", "params": {"delta": "x" * 99}}]}, ["huber.delta"]),
+    ],
+)
+def test_a_bad_value_gets_a_sentence_that_names_it_and_what_is_allowed(change, words):
+    with pytest.raises(ValueError) as error:
+        RunSpec.parse({**GOOD, **change})
+    for word in words:
+        assert word in str(error.value)
+    assert len(str(error.value)) < 400
+
+
+@given(st.recursive(st.none() | st.booleans() | st.floats() | st.integers() | st.text(), st.lists))
+def test_anything_else_is_a_value_error(value):
+    with pytest.raises(ValueError):
+        RunSpec.parse(value)
+
+
+def test_names_of_members_tell_equal_losses_apart():
+    spec = RunSpec(losses=(LossChoice("mse", {}), LossChoice("mae", {}), LossChoice("mse", {})))
+    assert spec.labels() == ("mse", "mae", "mse#2")
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("batch_size", [1, 32, 256, 2048])
+def test_points_fall_on_steps_that_no_other_loss_moves(model, batch_size):
+    alone = RunSpec(losses=(LossChoice("mse", {}),), model=model, batch_size=batch_size)
+    many = RunSpec(losses=(LossChoice("mse", {}),) * 8, model=model, batch_size=batch_size)
+    assert (alone.record_every, alone.evaluate_every) == (many.record_every, many.evaluate_every)
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("batch_size", [1, 32, 256, 2048])
+def test_by_the_table_points_come_often_enough_and_evaluation_stays_cheap(model, batch_size):
+    step = pace.step_ms(model, batch_size)
+    members = 8
+    between = members * step * pace.record_every(model, batch_size)
+    assert between <= 200 or pace.record_every(model, batch_size) == 1
+    assert pace.COSTS[model].sample <= 0.05 * step * pace.evaluate_every(model, batch_size)
