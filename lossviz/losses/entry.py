@@ -1,0 +1,323 @@
+"""What a catalogue entry is: a loss, its parameters, its formula, its properties, and the same loss in other libraries."""
+
+import difflib
+import reprlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias, TypeGuard
+
+from torch import Tensor
+
+Inputs: TypeAlias = Mapping[str, Tensor]
+Params: TypeAlias = Mapping[str, Any]
+InputKind: TypeAlias = Literal["regression", "nonnegative", "binary", "margin", "classes", "pairs"]
+
+
+def nearest(word: object, known: Iterable[str]) -> str:
+    """The known words closest to a misspelt one, or all of them where none is close, as text for an error."""
+    words = list(known)
+    return ", ".join(difflib.get_close_matches(str(word)[:50], words) or words)
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A real or whole number.
+
+    Attributes:
+        meaning: what it does, a plain sentence.
+        default: the value when none is given.
+        low: smallest allowed value; a slider begins here.
+        high: largest allowed value; a slider ends here.
+        scale: how a slider spaces its values.
+        integer: whole numbers only.
+        nullable: ``None`` is allowed too.
+    """
+
+    meaning: str
+    default: float | None
+    low: float
+    high: float
+    scale: Literal["linear", "log"] = "linear"
+    integer: bool = False
+    nullable: bool = False
+
+    def parse(self, name: str, value: object) -> float | int | None:
+        """The number in an untrusted JSON value; ``name`` (``"huber.delta"``) appears in the error.
+
+        Raises:
+            ValueError: it is no number, not finite, outside ``low`` to ``high``, or not whole where it has to be.
+        """
+        if value is None and self.nullable:
+            return None
+        if not _is_number_between(value, self.low, self.high) or (self.integer and float(value) % 1):
+            raise ValueError(f"{name} is {reprlib.repr(value)}, allowed: {self.allowed}")
+        return int(value) if self.integer else float(value)
+
+    @property
+    def allowed(self) -> str:
+        """The allowed values in words."""
+        span = f"{self.low:g} to {self.high:g}"
+        return ("a whole number, " if self.integer else "") + span + (", or null" if self.nullable else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of a few words."""
+
+    meaning: str
+    default: str
+    options: tuple[str, ...]
+
+    def parse(self, name: str, value: object) -> str:
+        """The option in an untrusted JSON value.
+
+        Raises:
+            ValueError: it is none of the options.
+        """
+        if not isinstance(value, str) or value not in self.options:
+            raise ValueError(f"{name} is {reprlib.repr(value)}, allowed: {', '.join(self.options)}")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """True or false."""
+
+    meaning: str
+    default: bool
+
+    def parse(self, name: str, value: object) -> bool:
+        """The truth value in an untrusted JSON value.
+
+        Raises:
+            ValueError: it is neither true nor false.
+        """
+        if not isinstance(value, bool):
+            raise ValueError(f"{name} is {reprlib.repr(value)}, allowed: true or false")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Vector:
+    """One number for all classes, or one for each; ``Loss.check`` compares the length with the inputs."""
+
+    meaning: str
+    default: float | list[float] | None
+    low: float
+    high: float
+    nullable: bool = False
+
+    def parse(self, name: str, value: object) -> float | list[float] | None:
+        """The number or numbers in an untrusted JSON value.
+
+        Raises:
+            ValueError: an entry is no number, not finite or outside ``low`` to ``high``, or the list is empty.
+        """
+        if value is None and self.nullable:
+            return None
+        if isinstance(value, list) and value and all(_is_number_between(v, self.low, self.high) for v in value):  # pyright: ignore[reportUnknownVariableType]
+            return [float(v) for v in value]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        if not _is_number_between(value, self.low, self.high):
+            raise ValueError(f"{name} is {reprlib.repr(value)}, allowed: {self.allowed}")
+        return float(value)
+
+    @property
+    def allowed(self) -> str:
+        """The allowed values in words."""
+        return f"{self.low:g} to {self.high:g}, or a list of such numbers" + (", or null" if self.nullable else "")
+
+
+Param: TypeAlias = Number | Choice | Flag | Vector
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a formula: LaTeX beside the function that computes the line from all inputs and parameters."""
+
+    latex: str
+    value: Callable[..., Tensor]
+
+
+Formula: TypeAlias = tuple[Line, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CounterExample:
+    """Inputs (nested lists, as JSON has them) at which a property fails, with the parameters it fails for."""
+
+    points: tuple[Mapping[str, Any], ...]
+    params: Params = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Property:
+    """A claim about a loss.
+
+    Attributes:
+        holds: yes, no, or ``None`` for not applicable.
+        domain: where it is claimed.
+        evidence: a source, or that a search did not refute it; never a bare "proven".
+        counter_example: for "no", inputs that show it.
+        constant: for "yes", the constant in the claim (a bound, a Lipschitz constant) from the parameters by name.
+        fixed: for "yes", the parameters the claim is limited to.
+    """
+
+    holds: bool | None
+    domain: str
+    evidence: str
+    counter_example: CounterExample | None = None
+    constant: Callable[..., float] | None = None
+    fixed: Params = field(default_factory=dict[str, Any])
+
+
+TRIALS = 2000
+SEARCHED = f"Not refuted in {TRIALS:,} random trials."
+NOT_APPLICABLE = Property(None, "", "")
+
+
+def yes(domain: str, *, source: str = "", constant: Callable[..., float] | None = None, **fixed: object) -> Property:
+    """A property that holds on ``domain``, for the ``fixed`` parameters where any are given."""
+    return Property(True, domain, f"{source} {SEARCHED}".strip(), None, constant, fixed)
+
+
+def no(domain: str, *points: Mapping[str, Any], **params: object) -> Property:
+    """A property that fails at the given points, with parameters that are not the default ones named."""
+    return Property(False, domain, "Refuted by the counter-example.", CounterExample(points, params))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Properties:
+    """What is claimed of a loss, value by value of the unreduced loss, for a fixed label and fixed parameters.
+
+    Attributes:
+        convex_in_pred: the value at the middle of two predictions is at most the mean of their values.
+        convex_in_logits: the same, where the prediction is a vector of logits.
+        bounded: no value exceeds ``constant``.
+        lipschitz: the gradient's Euclidean norm is at most ``constant``.
+        smooth: the gradient is Lipschitz with ``constant`` (no kinks).
+        robust: regression: the gradient stays below ``constant`` however wrong the label.
+            Classification: values summed over all labels do not depend on the prediction, which makes the minimiser
+            immune to symmetric label noise (Ghosh et al. 2017, arXiv:1712.09482).
+        symmetric: regression: an error of +r costs what -r costs. Binary: exchanging the classes changes nothing.
+            Classes: permuting them changes nothing. Pairs: swapping the two changes nothing.
+        proper: the expected value is smallest at the true class probabilities.
+        calibrated: the minimiser of the expected value decides for the likeliest class.
+        scale_invariant: multiplying by a positive number changes nothing: prediction and label together in
+            regression, the prediction alone in classification, one of the two in pairs.
+    """
+
+    convex_in_pred: Property
+    convex_in_logits: Property
+    bounded: Property
+    lipschitz: Property
+    smooth: Property
+    robust: Property
+    symmetric: Property
+    proper: Property
+    calibrated: Property
+    scale_invariant: Property
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Code:
+    """The same loss, reduced, in other libraries; ``{delta}`` and the like stand for parameters.
+
+    Each snippet reads the entry's inputs by their names and leaves its result in ``loss``.
+
+    Attributes:
+        pytorch: PyTorch.
+        keras: Keras 3, ``None`` where it lacks the loss.
+        optax: Optax, ``None`` where it lacks the loss.
+        factors: functions that are easily taken for this loss, with what they return divided by this loss.
+        note: how conventions differ, a sentence.
+    """
+
+    pytorch: str
+    keras: str | None
+    optax: str | None
+    factors: Mapping[str, float] = field(default_factory=dict[str, float])
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Loss:
+    """A catalogue entry.
+
+    Attributes:
+        key: stable name; addresses and stored runs hold it.
+        name: name for people.
+        family: the file it lives in.
+        input_kind: which geometry of inputs fits.
+        inputs: meaning and shape of each input of ``fn``.
+        differentiable: the inputs that have gradients.
+        fn: pure torch function of the named inputs and parameters, unreduced; checks shapes and dtypes only.
+        denominator: what the summed values are divided by, from ``(unreduced, inputs, params)``;
+            ``None`` says that ``fn`` already gives the scalar.
+        check: raises ``ValueError`` where ``(inputs, params)`` hold a value outside the loss's domain.
+        grad: gradient of the sum of the unreduced values for each differentiable input, in closed form, without
+            autograd; ``None`` where no closed form exists.
+        formula: lines that lead to the unreduced value; the last one equals ``fn``.
+        gradient: the gradient in LaTeX.
+        params: the parameters of ``fn`` beside its inputs.
+        properties: claims, each with evidence.
+        pitfalls: plain sentences.
+        reference: where it comes from.
+        code: the same loss in other libraries.
+    """
+
+    key: str
+    name: str
+    family: str
+    input_kind: InputKind
+    inputs: Mapping[str, str]
+    differentiable: tuple[str, ...]
+    fn: Callable[..., Tensor]
+    denominator: Callable[[Tensor, Inputs, Params], Tensor | float] | None
+    check: Callable[[Inputs, Params], None]
+    grad: Callable[..., dict[str, Tensor]] | None
+    formula: Formula
+    gradient: str
+    params: Mapping[str, Param]
+    properties: Properties
+    pitfalls: tuple[str, ...]
+    reference: str
+    code: Code
+
+    def reduce(self, unreduced: Tensor, inputs: Inputs, params: Params) -> Tensor:
+        """The scalar loss from the values of ``fn``."""
+        if self.denominator is None:
+            return unreduced
+        return unreduced.sum() / self.denominator(unreduced, inputs, params)
+
+    def resolve(self, params: Mapping[str, object] | None = None) -> dict[str, Any]:
+        """All parameters from untrusted JSON values, with defaults for those not given.
+
+        Raises:
+            ValueError: a name is unknown, or a value is of the wrong type or outside its range.
+        """
+        given = params or {}
+        for name in given:
+            if name not in self.params:
+                hint = f"nearest: {nearest(name, self.params)}" if self.params else "it has none"
+                raise ValueError(f"{self.key} has no parameter {reprlib.repr(name)}; {hint}")
+        return {
+            name: param.parse(f"{self.key}.{name}", given.get(name, param.default))
+            for name, param in self.params.items()
+        }
+
+    def pytorch(self, params: Mapping[str, object] | None = None) -> str:
+        """The PyTorch snippet with its parameters filled in.
+
+        Raises:
+            ValueError: as ``resolve``.
+        """
+        return self.code.pytorch.format(**{name: repr(value) for name, value in self.resolve(params).items()})
+
+
+def number_of_values(unreduced: Tensor, inputs: Inputs, params: Params) -> float:
+    """The denominator of a plain mean."""
+    return unreduced.numel()
+
+
+def _is_number_between(value: object, low: float, high: float) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
