@@ -99,8 +99,8 @@ BCE_WITH_LOGITS = Loss(
         convex_in_pred=NOT_APPLICABLE,
         convex_in_logits=yes(_ALL_LOGITS),
         bounded=no(_ALL_LOGITS, {"pred": [-1e6], "target": [1.0]}),
-        lipschitz=yes(_ALL_LOGITS, constant=lambda pos_weight: max(1.0, pos_weight)),
-        smooth=yes(_ALL_LOGITS, constant=lambda pos_weight: max(1.0, pos_weight) / 4),
+        lipschitz=yes(_ALL_LOGITS, constant=lambda p: max(1.0, p["pos_weight"])),
+        smooth=yes(_ALL_LOGITS, constant=lambda p: max(1.0, p["pos_weight"]) / 4),
         robust=no(_ALL_LOGITS, {"pred": [0.0], "target": [1.0]}, {"pred": [3.0], "target": [1.0]}),
         symmetric=yes("all real logits, pos_weight = 1", pos_weight=1.0),
         proper=yes("the sigmoid of the logit as forecast, pos_weight = 1", source=_PROPER_SOURCE, pos_weight=1.0),
@@ -114,16 +114,16 @@ BCE_WITH_LOGITS = Loss(
         "the log-sigmoid is not.",
         "With pos_weight other than 1 the sigmoid no longer estimates the probability.",
     ),
-    reference="Good (1952), Rational decisions, doi:10.1111/j.2517-6161.1952.tb00104.x.",
+    reference="Good (1952), Rational decisions, Journal of the Royal Statistical Society B 14.",
     code=Code(
         pytorch="import torch\n"
         "import torch.nn.functional as F\n\n"
         "pos_weight = torch.tensor({pos_weight}, dtype=pred.dtype)\n"
         "loss = F.binary_cross_entropy_with_logits(pred, target, pos_weight=pos_weight)\n",
         keras="import keras\n\n"
-        "loss = keras.ops.mean(keras.losses.binary_crossentropy(target, pred, from_logits=True))  # pos_weight = 1\n",
-        optax="import optax\n\nloss = optax.losses.sigmoid_binary_cross_entropy(pred, target).mean()  # pos_weight = 1\n",
-        note="Keras and Optax have no pos_weight; Keras expects probabilities unless from_logits=True.",
+        "loss = keras.ops.mean(keras.losses.binary_crossentropy(target, pred, from_logits=True))\n",
+        optax="import optax\n\nloss = optax.losses.sigmoid_binary_cross_entropy(pred, target).mean()\n",
+        note="Keras and Optax give pos_weight = 1. Keras expects probabilities unless from_logits=True.",
     ),
 )
 
@@ -239,8 +239,8 @@ CROSS_ENTROPY = Loss(
         convex_in_pred=NOT_APPLICABLE,
         convex_in_logits=yes(_ALL_LOGITS),
         bounded=no(_ALL_LOGITS, {"pred": [[-1e6, 0.0]], "target": [0], "weight": [1.0, 1.0]}),
-        lipschitz=yes("all real logits, class weights of at most 1", constant=lambda ignore_index: math.sqrt(2)),
-        smooth=yes("all real logits, class weights of at most 1", constant=lambda ignore_index: 0.5),
+        lipschitz=yes("all real logits, class weights of at most 1", constant=lambda _: math.sqrt(2)),
+        smooth=yes("all real logits, class weights of at most 1", constant=lambda _: 0.5),
         robust=no(
             _ALL_LOGITS,
             {"pred": [[0.0, 0.0]], "target": [0], "weight": [1.0, 1.0]},
@@ -257,7 +257,7 @@ CROSS_ENTROPY = Loss(
         "If every row is ignored, sum and denominator are both 0; here that is an error, in PyTorch it is NaN.",
         "One wrong label with a confident prediction costs as much as the logits are apart, without bound.",
     ),
-    reference="Good (1952), Rational decisions, doi:10.1111/j.2517-6161.1952.tb00104.x.",
+    reference="Good (1952), Rational decisions, Journal of the Royal Statistical Society B 14.",
     code=Code(
         pytorch="import torch.nn.functional as F\n\n"
         "loss = F.cross_entropy(pred, target, weight=weight, ignore_index={ignore_index})\n",
@@ -268,7 +268,7 @@ CROSS_ENTROPY = Loss(
         optax="import optax\n\n"
         "losses = optax.losses.softmax_cross_entropy_with_integer_labels(pred, target)\n"
         "loss = (weight[target] * losses).sum() / weight[target].sum()\n",
-        note="Keras and Optax leave weights and ignored rows to you; a mean over rows instead of weights is another loss.",
+        note="Keras and Optax leave weights and ignored rows to you; a mean over the rows is another loss.",
     ),
 )
 
@@ -343,15 +343,16 @@ def _largest(alpha: float | list[float] | None) -> float:
     return 1.0 if alpha is None else max(alpha) if isinstance(alpha, list) else alpha
 
 
-def _focal_slope(*, alpha: float | list[float] | None, gamma: float) -> float:
+def _focal_slope(params: Params) -> float:
     # -p log p is at most 1/e, and the gradient's direction is at most sqrt(2) long.
-    return _largest(alpha) * math.sqrt(2) * (1 + gamma / math.e)
+    return _largest(params["alpha"]) * math.sqrt(2) * (1 + params["gamma"] / math.e)
 
 
-def _focal_curvature(*, alpha: float | list[float] | None, gamma: float) -> float:
+def _focal_curvature(params: Params) -> float:
     # The chain rule through the margin m = z_y - logsumexp of the others: |dm|^2 <= 2 and the Hessian of m <= 1/2.
+    gamma = params["gamma"]
     slope = 1 + gamma / math.e
-    return _largest(alpha) * (2 * (gamma * slope + (1 + gamma) / 4 + gamma / math.e) + slope / 2)
+    return _largest(params["alpha"]) * (2 * (gamma * slope + (1 + gamma) / 4 + gamma / math.e) + slope / 2)
 
 
 SOFTMAX_FOCAL = Loss(
@@ -370,8 +371,8 @@ SOFTMAX_FOCAL = Loss(
         Line(r"f = (1 - p_y)^\gamma", _focal_factor),
         Line(r"\ell = -\alpha_y\, f \ln p_y", _focal_line),
     ),
-    gradient=r"\frac{\partial \ell}{\partial z_k} = \alpha_y (1 - p_y)^\gamma \left(1 - p_y - \gamma\,p_y \ln p_y\right) "
-    r"\left(\frac{p_k\,[k \ne y]}{1 - p_y} - [k = y]\right)",
+    gradient=r"\frac{\partial \ell}{\partial z_k} = \alpha_y (1 - p_y)^\gamma "
+    r"\left(1 - p_y - \gamma\,p_y \ln p_y\right) \left(\frac{p_k\,[k \ne y]}{1 - p_y} - [k = y]\right)",
     params={
         "alpha": Vector("A weight for all classes, or one for each class.", None, 0.0, 10.0, nullable=True),
         "gamma": Number("How strongly rows that are already right are played down.", 2.0, 0.0, 10.0),
@@ -488,7 +489,7 @@ HINGE = Loss(
         convex_in_pred=yes(_ALL_SCORES),
         convex_in_logits=NOT_APPLICABLE,
         bounded=no(_ALL_SCORES, {"pred": [-1e6], "target": [1.0]}),
-        lipschitz=yes(_ALL_SCORES, constant=lambda: 1.0),
+        lipschitz=yes(_ALL_SCORES, constant=lambda _: 1.0),
         smooth=no(_ALL_SCORES, {"pred": [1 - 1e-9], "target": [1.0]}, {"pred": [1 + 1e-9], "target": [1.0]}),
         robust=no(_ALL_SCORES, {"pred": [0.0], "target": [1.0]}, {"pred": [3.0], "target": [1.0]}),
         symmetric=yes(_ALL_SCORES),
@@ -497,7 +498,8 @@ HINGE = Loss(
         scale_invariant=no(_ALL_SCORES, {"pred": [0.5], "target": [1.0]}),
     ),
     pitfalls=(
-        "Labels are -1 and +1: with 0 and 1 every negative sample has loss 1 and no gradient. Keras converts in silence.",
+        "Labels are -1 and +1: with 0 and 1 every negative sample has loss 1 and no gradient. "
+        "Keras converts in silence.",
         "PyTorch's HingeEmbeddingLoss is another loss.",
         "The score is no probability, and its size means nothing beyond the margin.",
         "Exactly at the margin any slope from -1 to 0 is right; here it is 0, in JAX one half of the step.",

@@ -1,10 +1,10 @@
-"""What a catalogue entry is: a loss, its parameters, its formula, its properties, and the same loss in other libraries."""
+"""What a catalogue entry is: a loss, its parameters, formula and properties, and the same loss in other libraries."""
 
 import difflib
 import reprlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias, TypeGuard
+from typing import Any, Literal, TypeAlias, TypeGuard, cast
 
 from torch import Tensor
 
@@ -115,11 +115,12 @@ class Vector:
         """
         if value is None and self.nullable:
             return None
-        if isinstance(value, list) and value and all(_is_number_between(v, self.low, self.high) for v in value):  # pyright: ignore[reportUnknownVariableType]
-            return [float(v) for v in value]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-        if not _is_number_between(value, self.low, self.high):
-            raise ValueError(f"{name} is {reprlib.repr(value)}, allowed: {self.allowed}")
-        return float(value)
+        several = isinstance(value, list | tuple)
+        entries = list(cast("Iterable[object]", value)) if several else [value]
+        numbers = [float(entry) for entry in entries if _is_number_between(entry, self.low, self.high)]
+        if not entries or len(numbers) < len(entries):
+            raise ValueError(f"{name} is {reprlib.repr(cast('object', value))}, allowed: {self.allowed}")
+        return numbers if several else numbers[0]
 
     @property
     def allowed(self) -> str:
@@ -158,7 +159,7 @@ class Property:
         domain: where it is claimed.
         evidence: a source, or that a search did not refute it; never a bare "proven".
         counter_example: for "no", inputs that show it.
-        constant: for "yes", the constant in the claim (a bound, a Lipschitz constant) from the parameters by name.
+        constant: for "yes", the constant in the claim (a bound, a Lipschitz constant) from the parameters.
         fixed: for "yes", the parameters the claim is limited to.
     """
 
@@ -166,7 +167,7 @@ class Property:
     domain: str
     evidence: str
     counter_example: CounterExample | None = None
-    constant: Callable[..., float] | None = None
+    constant: Callable[[Params], float] | None = None
     fixed: Params = field(default_factory=dict[str, Any])
 
 
@@ -175,7 +176,9 @@ SEARCHED = f"Not refuted in {TRIALS:,} random trials."
 NOT_APPLICABLE = Property(None, "", "")
 
 
-def yes(domain: str, *, source: str = "", constant: Callable[..., float] | None = None, **fixed: object) -> Property:
+def yes(
+    domain: str, *, source: str = "", constant: Callable[[Params], float] | None = None, **fixed: object
+) -> Property:
     """A property that holds on ``domain``, for the ``fixed`` parameters where any are given."""
     return Property(True, domain, f"{source} {SEARCHED}".strip(), None, constant, fixed)
 

@@ -35,7 +35,7 @@ def _residual(*, pred: Tensor, target: Tensor, **_: object) -> Tensor:
     return pred - target
 
 
-def _one(**_: object) -> float:
+def _one(params: Params) -> float:
     return 1.0
 
 
@@ -87,7 +87,7 @@ MSE = Loss(
         convex_in_logits=NOT_APPLICABLE,
         bounded=no(_EVERYWHERE, {"pred": [1000.0], "target": [0.0]}),
         lipschitz=no(_EVERYWHERE, {"pred": [1e6], "target": [0.0]}),
-        smooth=yes(_EVERYWHERE, constant=lambda: 2.0),
+        smooth=yes(_EVERYWHERE, constant=lambda _: 2.0),
         robust=no(_EVERYWHERE, {"pred": [0.0], "target": [1e6]}),
         symmetric=yes(_EVERYWHERE),
         proper=NOT_APPLICABLE,
@@ -250,9 +250,9 @@ HUBER = Loss(
         convex_in_pred=yes(_EVERYWHERE),
         convex_in_logits=NOT_APPLICABLE,
         bounded=no(_EVERYWHERE, {"pred": [1e6], "target": [0.0]}),
-        lipschitz=yes(_EVERYWHERE, constant=lambda delta: delta),
-        smooth=yes(_EVERYWHERE, constant=lambda delta: 1.0),
-        robust=yes(_EVERYWHERE, source="Huber (1964), doi:10.1214/aoms/1177703732.", constant=lambda delta: delta),
+        lipschitz=yes(_EVERYWHERE, constant=lambda p: p["delta"]),
+        smooth=yes(_EVERYWHERE, constant=_one),
+        robust=yes(_EVERYWHERE, source="Huber (1964), doi:10.1214/aoms/1177703732.", constant=lambda p: p["delta"]),
         symmetric=yes(_EVERYWHERE),
         proper=NOT_APPLICABLE,
         calibrated=NOT_APPLICABLE,
@@ -345,11 +345,11 @@ MSLE = Loss(
         convex_in_logits=NOT_APPLICABLE,
         bounded=no("predictions and labels of 0 or more", {"pred": [1e300], "target": [0.0]}),
         lipschitz=yes(
-            "predictions of 0 or more, labels from 0 to 1,000,000", constant=lambda: 2 * math.log1p(_MSLE_MAX_LABEL)
+            "predictions of 0 or more, labels from 0 to 1,000,000", constant=lambda _: 2 * math.log1p(_MSLE_MAX_LABEL)
         ),
         smooth=yes(
             "predictions of 0 or more, labels from 0 to 1,000,000",
-            constant=lambda: 2 + 2 * math.log1p(_MSLE_MAX_LABEL),
+            constant=lambda _: 2 + 2 * math.log1p(_MSLE_MAX_LABEL),
         ),
         robust=no("predictions and labels of 0 or more", {"pred": [0.0], "target": [1e308]}),
         symmetric=no("predictions and labels of 0 or more", {"pred": [15.0], "target": [10.0]}),
@@ -412,8 +412,8 @@ def _quantile_line(*, pred: Tensor, target: Tensor, q: float) -> Tensor:
     return (q * shortfall).maximum((q - 1) * shortfall)
 
 
-def _quantile_slope(*, q: float) -> float:
-    return max(q, 1 - q)
+def _quantile_slope(params: Params) -> float:
+    return max(params["q"], 1 - params["q"])
 
 
 QUANTILE = Loss(
@@ -428,7 +428,8 @@ QUANTILE = Loss(
     check=_check_finite,
     grad=_quantile_grad,
     formula=(Line(r"r = y - \hat y", _shortfall), Line(r"\ell = \max(q\,r, (q - 1)\,r)", _quantile_line)),
-    gradient=r"\frac{\partial \ell}{\partial \hat y} = \begin{cases} -q & r > 0 \\ 0 & r = 0 \\ 1 - q & r < 0 \end{cases}",
+    gradient=r"\frac{\partial \ell}{\partial \hat y} = "
+    r"\begin{cases} -q & r > 0 \\ 0 & r = 0 \\ 1 - q & r < 0 \end{cases}",
     params={"q": Number("The quantile to predict.", 0.5, 0.01, 0.99)},
     properties=Properties(
         convex_in_pred=yes(_EVERYWHERE),

@@ -2,9 +2,7 @@
 
 import math
 
-import torch
 from torch import Tensor
-from torch.linalg import vector_norm
 
 from lossviz.losses._checks import check_finite, require_floating, require_same_shape
 from lossviz.losses.entry import (
@@ -44,7 +42,8 @@ def cosine_similarity(*, x1: Tensor, x2: Tensor, eps: float = 1e-8) -> Tensor:
 
 
 def _length(x: Tensor, eps: float) -> Tensor:
-    return vector_norm(x, dim=-1, keepdim=True).clamp(min=eps)
+    # Clamped before the root, whose slope at 0 is infinite.
+    return x.square().sum(-1, keepdim=True).clamp(min=eps**2).sqrt()
 
 
 def _unit(x: Tensor, eps: float) -> Tensor:
@@ -56,9 +55,9 @@ def _grad(*, x1: Tensor, x2: Tensor, eps: float) -> dict[str, Tensor]:
     cosine = (u1 * u2).sum(-1, keepdim=True)
 
     def of(x: Tensor, unit: Tensor, other: Tensor) -> Tensor:
-        # Below eps the length is a constant, so turning is no longer the only way to move.
-        turning = torch.where(vector_norm(x, dim=-1, keepdim=True) >= eps, cosine, torch.zeros_like(cosine))
-        return (turning * unit - other) / _length(x, eps)
+        # Below eps the length divided by is a constant, so its own slope drops out.
+        along = cosine * (x.square().sum(-1, keepdim=True) >= eps**2).to(x.dtype)
+        return (along * unit - other) / _length(x, eps)
 
     return {"x1": of(x1, u1, u2), "x2": of(x2, u2, u1)}
 
@@ -110,10 +109,10 @@ COSINE_SIMILARITY = Loss(
             "x1, for a fixed x2", {"x1": [[1.0, 1.0]], "x2": [[1.0, 0.0]]}, {"x1": [[-3.0, 1.0]], "x2": [[1.0, 0.0]]}
         ),
         convex_in_logits=NOT_APPLICABLE,
-        bounded=yes(_EVERYWHERE, constant=lambda eps: 2.0),
+        bounded=yes(_EVERYWHERE, constant=lambda _: 2.0),
         lipschitz=yes(
             "all real vectors, with a constant of the order of 1/eps: near the zero vector the slope is enormous",
-            constant=lambda eps: math.sqrt(2) / eps,
+            constant=lambda p: math.sqrt(2) / p["eps"],
         ),
         smooth=no(
             "all real vectors; the kink is where a length passes eps",
@@ -132,7 +131,7 @@ COSINE_SIMILARITY = Loss(
         "A zero vector has loss 1 whatever the other one is, and below eps the gradient is of the order of 1/eps.",
         "On exactly opposite vectors the gradient vanishes although the loss is at its maximum.",
     ),
-    reference="Folklore; the angle between term vectors is from Salton, Wong and Yang (1975), doi:10.1145/361219.361220.",
+    reference="Salton, Wong and Yang (1975), A vector space model for automatic indexing, doi:10.1145/361219.361220.",
     code=Code(
         pytorch="import torch.nn.functional as F\n\n"
         "loss = (1 - F.cosine_similarity(x1, x2, dim=-1, eps={eps})).mean()\n",
