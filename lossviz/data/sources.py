@@ -164,8 +164,9 @@ def _pack(npm: str, scratch: Path) -> Path:
         raise SourceError(f"took longer than {_NPM_SECONDS:g} s") from error
     except subprocess.CalledProcessError as error:
         said = (scratch / "npm.log").read_text(errors="replace").splitlines()
+        # "npm error code ENOTFOUND", before npm 10 "npm ERR! code ENOTFOUND".
         reason = next(
-            (line.removeprefix("npm error ") for line in said if line.startswith("npm error")), "no reason given"
+            (line.split(maxsplit=2)[-1] for line in said if line.lower().startswith("npm err")), "no reason given"
         )
         raise SourceError(f"exit code {error.returncode}, {reason}") from error
     except OSError as error:
