@@ -146,6 +146,7 @@ def _open(url: str) -> HTTPResponse:
 def _reason(error: Exception) -> str:
     """One line about a failed connection."""
     if isinstance(error, urllib.error.HTTPError):
+        error.close()  # it is also the answer, and holds the connection
         return f"HTTP {error.code} {error.reason}"
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
     return (cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause)) or type(cause).__name__
