@@ -59,13 +59,12 @@ def value_and_grad(
     loss = get(key_or_loss) if isinstance(key_or_loss, str) else key_or_loss
     resolved = loss.resolve(params)
     _require_names(loss, inputs)
+    loss.check(inputs, resolved)
     # Tensors made in inference mode cannot be saved for a backward pass; their copies can.
     with torch.inference_mode(False), torch.enable_grad():
         own = {name: tensor.clone().detach() for name, tensor in inputs.items()}
         leaves = [own[name].requires_grad_() for name in loss.differentiable]
-        unreduced = loss.fn(**own, **resolved)
-        loss.check(own, resolved)
-        value = loss.reduce(unreduced, own, resolved)
+        value = loss.reduce(loss.fn(**own, **resolved), own, resolved)
         gradients = torch.autograd.grad(value, leaves)
     return value.detach(), dict(zip(loss.differentiable, gradients, strict=True))
 

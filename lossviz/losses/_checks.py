@@ -1,4 +1,7 @@
-"""Checks shared by the entries: ``require_*`` of shapes and dtypes for ``fn``, ``check_*`` of values for ``check``."""
+"""Checks shared by the entries.
+
+``require_*`` look at shapes and dtypes only, so that ``fn`` can be batched and captured; ``check_*`` look at values.
+"""
 
 import torch
 from torch import Tensor

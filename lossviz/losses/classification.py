@@ -60,8 +60,9 @@ def _bce_grad(*, pred: Tensor, target: Tensor, pos_weight: float) -> dict[str, T
 
 
 def _check_bce(inputs: Inputs, params: Params) -> None:
-    target = inputs["target"]
-    check_finite(pred=inputs["pred"], target=target)
+    pred, target = inputs["pred"], inputs["target"]
+    require_elementwise(pred=pred, target=target)
+    check_finite(pred=pred, target=target)
     check_where("target", target, (target >= 0) & (target <= 1), "0 to 1")
 
 
@@ -148,12 +149,16 @@ def cross_entropy(*, pred: Tensor, target: Tensor, weight: Tensor, ignore_index:
     Raises:
         ValueError: shapes or dtypes do not fit, or the batch is empty.
     """
-    require_classes(pred=pred, target=target)
-    require_floating(pred=pred, weight=weight)
-    require_one_per_class("weight", weight, pred)
+    _require_weighted_classes(pred=pred, target=target, weight=weight)
     label = _label(target, ignore_index)
     log_p = pred.log_softmax(-1).gather(-1, label[:, None])[:, 0]
     return -_row_weight(target, weight, ignore_index) * log_p
+
+
+def _require_weighted_classes(*, pred: Tensor, target: Tensor, weight: Tensor) -> None:
+    require_classes(pred=pred, target=target)
+    require_floating(pred=pred, weight=weight)
+    require_one_per_class("weight", weight, pred)
 
 
 def _label(target: Tensor, ignore_index: int) -> Tensor:
@@ -179,6 +184,7 @@ def _is_label(pred: Tensor, label: Tensor) -> Tensor:
 
 def _check_classes(inputs: Inputs, kept: Tensor, also: str) -> None:
     pred, target = inputs["pred"], inputs["target"]
+    require_classes(pred=pred, target=target)
     check_finite(pred=pred)
     in_range = (target >= 0) & (target < pred.shape[1])
     check_where("target", target, in_range | ~kept, f"0 to {pred.shape[1] - 1}{also}")
@@ -186,6 +192,7 @@ def _check_classes(inputs: Inputs, kept: Tensor, also: str) -> None:
 
 def _check_cross_entropy(inputs: Inputs, params: Params) -> None:
     weight, ignore_index = inputs["weight"], params["ignore_index"]
+    _require_weighted_classes(pred=inputs["pred"], target=inputs["target"], weight=weight)
     _check_classes(inputs, inputs["target"] != ignore_index, f", or {ignore_index} to ignore the row")
     check_where("weight", weight, weight.isfinite() & (weight >= 0), "0 or more")
     if _row_weight(inputs["target"], weight, ignore_index).sum() == 0:
@@ -307,10 +314,12 @@ def _focal_logs(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     return log_p.gather(-1, target[:, None])[:, 0], rest
 
 
-def _alpha(pred: Tensor, target: Tensor, alpha: float | list[float] | Tensor | None) -> Tensor:
-    weights = torch.as_tensor(1.0 if alpha is None else alpha, dtype=pred.dtype, device=pred.device)
-    if weights.ndim == 0:
-        weights = weights.expand(pred.shape[1])
+def _alpha(pred: Tensor, target: Tensor, alpha: float | list[float] | Tensor | None) -> Tensor | float:
+    if alpha is None:
+        return 1.0
+    if isinstance(alpha, int | float):
+        return alpha
+    weights = torch.as_tensor(alpha, dtype=pred.dtype, device=pred.device)
     require_one_per_class("alpha", weights, pred)
     return weights[target]
 
@@ -327,6 +336,7 @@ def _focal_grad(
 
 def _check_focal(inputs: Inputs, params: Params) -> None:
     _check_classes(inputs, torch.ones_like(inputs["target"], dtype=torch.bool), "")
+    _alpha(inputs["pred"], inputs["target"], params["alpha"])
 
 
 def _focal_factor(*, pred: Tensor, target: Tensor, gamma: float, **_: object) -> Tensor:
@@ -457,6 +467,7 @@ def _hinge_grad(*, pred: Tensor, target: Tensor) -> dict[str, Tensor]:
 
 
 def _check_hinge(inputs: Inputs, params: Params) -> None:
+    require_elementwise(pred=inputs["pred"], target=inputs["target"])
     check_finite(pred=inputs["pred"])
     check_where("target", inputs["target"], inputs["target"].abs() == 1, "-1 or +1")
 

@@ -256,7 +256,8 @@ class Loss:
         fn: pure torch function of the named inputs and parameters, unreduced; checks shapes and dtypes only.
         denominator: what the summed values are divided by, from ``(unreduced, inputs, params)``;
             ``None`` says that ``fn`` already gives the scalar.
-        check: raises ``ValueError`` where ``(inputs, params)`` hold a value outside the loss's domain.
+        check: raises ``ValueError`` where ``(inputs, params)`` have a wrong shape or dtype, as ``fn`` does, or hold a
+            value outside the loss's domain.
         grad: gradient of the sum of the unreduced values for each differentiable input, in closed form, without
             autograd; ``None`` where no closed form exists.
         formula: lines that lead to the unreduced value; the last one equals ``fn``.

@@ -34,11 +34,15 @@ def cosine_similarity(*, x1: Tensor, x2: Tensor, eps: float = 1e-8) -> Tensor:
     Raises:
         ValueError: shapes or dtypes do not fit, or the batch is empty.
     """
+    _require_pairs(x1=x1, x2=x2)
+    return 1 - (_unit(x1, eps) * _unit(x2, eps)).sum(-1)
+
+
+def _require_pairs(*, x1: Tensor, x2: Tensor) -> None:
     require_floating(x1=x1, x2=x2)
     require_same_shape(x1=x1, x2=x2)
     if x1.ndim != 2:
         raise ValueError(f"x1 has shape {tuple(x1.shape)}, allowed: (N, D)")
-    return 1 - (_unit(x1, eps) * _unit(x2, eps)).sum(-1)
 
 
 def _length(x: Tensor, eps: float) -> Tensor:
@@ -63,6 +67,7 @@ def _grad(*, x1: Tensor, x2: Tensor, eps: float) -> dict[str, Tensor]:
 
 
 def _check(inputs: Inputs, params: Params) -> None:
+    _require_pairs(x1=inputs["x1"], x2=inputs["x2"])
     check_finite(x1=inputs["x1"], x2=inputs["x2"])
 
 

@@ -1,0 +1,149 @@
+"""Parameters from untrusted JSON, look-up, ``value_and_grad``, and what importing costs."""
+
+import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import torch
+
+import lossviz
+from lossviz.losses.entry import Choice, Flag, Number, Vector
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("param", "value", "expected"),
+    [
+        (Number("", 1.0, 0.01, 100.0), 0.01, 0.01),
+        (Number("", 1.0, 0.01, 100.0), 100, 100.0),
+        (Number("", -100, -100, 255, integer=True), 7.0, 7),
+        (Number("", None, 0.0, 1.0, nullable=True), None, None),
+        (Choice("", "a", ("a", "b")), "b", "b"),
+        (Flag("", False), True, True),
+        (Vector("", 1.0, 0.0, 10.0), 3, 3.0),
+        (Vector("", 1.0, 0.0, 10.0), [0, 10], [0.0, 10.0]),
+        (Vector("", None, 0.0, 10.0, nullable=True), None, None),
+    ],
+)
+def test_parse_accepts(param: Number | Choice | Flag | Vector, value: object, expected: object) -> None:
+    parsed = param.parse("loss.name", value)
+    assert parsed == expected and type(parsed) is type(expected)
+    assert param.parse("loss.name", parsed) == expected
+
+
+NUMBER = Number("", 1.0, 0.01, 100.0)
+VECTOR = Vector("", 1.0, 0.0, 10.0)
+
+
+@pytest.mark.parametrize(
+    ("param", "value", "message"),
+    [
+        (NUMBER, -1, "loss.name is -1, allowed: 0.01 to 100"),
+        (NUMBER, 100.0001, "loss.name is 100.0001, allowed: 0.01 to 100"),
+        (NUMBER, float("nan"), "loss.name is nan, allowed: 0.01 to 100"),
+        (NUMBER, float("inf"), "loss.name is inf, allowed: 0.01 to 100"),
+        (NUMBER, 10**400, "allowed: 0.01 to 100"),
+        (NUMBER, True, "loss.name is True, allowed: 0.01 to 100"),
+        (NUMBER, "1", "loss.name is '1', allowed: 0.01 to 100"),
+        (NUMBER, None, "loss.name is None, allowed: 0.01 to 100"),
+        (NUMBER, [1.0], "allowed: 0.01 to 100"),
+        (Number("", 0, -100, 255, integer=True), 0.5, "allowed: a whole number, -100 to 255"),
+        (Choice("", "a", ("a", "b")), "c", "loss.name is 'c', allowed: a, b"),
+        (Choice("", "a", ("a", "b")), 1, "loss.name is 1, allowed: a, b"),
+        (Flag("", False), 1, "loss.name is 1, allowed: true or false"),
+        (VECTOR, None, "loss.name is None, allowed: 0 to 10, or a list of such numbers"),
+        (VECTOR, [], r"loss.name is \[\], allowed: 0 to 10"),
+        (VECTOR, [1, float("nan")], "allowed: 0 to 10"),
+        (VECTOR, [1, True], "allowed: 0 to 10"),
+        (VECTOR, [1, 11], "allowed: 0 to 10"),
+        (VECTOR, {"a": 1}, "allowed: 0 to 10"),
+        (VECTOR, "12", "allowed: 0 to 10"),
+    ],
+)
+def test_parse_rejects(param: Number | Choice | Flag | Vector, value: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        param.parse("loss.name", value)
+
+
+def test_the_error_stays_short_when_the_value_is_long() -> None:
+    with pytest.raises(ValueError) as error:
+        NUMBER.parse("loss.name", "9" * 1_000_000)
+    assert len(str(error.value)) < 200
+
+
+def test_resolve_fills_defaults_and_names_what_is_wrong() -> None:
+    huber = lossviz.get("huber")
+    assert huber.resolve() == huber.resolve({}) == {"delta": 1.0}
+    assert huber.resolve({"delta": 2}) == {"delta": 2.0}
+    with pytest.raises(ValueError, match=r"huber\.delta is -1, allowed: 0\.01 to 100"):
+        huber.resolve({"delta": -1})
+    with pytest.raises(ValueError, match="huber has no parameter 'dleta'; nearest: delta"):
+        huber.resolve({"dleta": 1.0})
+    with pytest.raises(ValueError, match="mse has no parameter 'delta'; it has none"):
+        lossviz.get("mse").resolve({"delta": 1.0})
+
+
+def test_resolved_parameters_survive_json() -> None:
+    for loss in lossviz.CATALOGUE:
+        assert loss.resolve(json.loads(json.dumps(loss.resolve()))) == loss.resolve()
+
+
+def test_get_lists_the_nearest_keys() -> None:
+    assert lossviz.get("huber").key == "huber"
+    with pytest.raises(KeyError, match="No loss is called 'hubr'; nearest: huber"):
+        lossviz.get("hubr")
+    with pytest.raises(KeyError, match="nearest: mse, mae, huber"):
+        lossviz.get("zzz")
+
+
+def test_value_and_grad_of_one_known_case() -> None:
+    pred, target = torch.tensor([0.5, 5.0]), torch.tensor([0.0, 0.0])
+    value, gradients = lossviz.value_and_grad("huber", {"pred": pred, "target": target}, {"delta": 2.0})
+    assert float(value) == pytest.approx((0.125 + 8.0) / 2)
+    torch.testing.assert_close(gradients, {"pred": torch.tensor([0.25, 1.0])})
+    assert not value.requires_grad and not pred.requires_grad
+
+
+def test_value_and_grad_works_on_tensors_made_in_inference_mode() -> None:
+    with torch.inference_mode():
+        inputs = {"pred": torch.tensor([3.0]), "target": torch.tensor([1.0])}
+        _, gradients = lossviz.value_and_grad("mse", inputs)
+    assert float(gradients["pred"]) == 4.0
+
+
+def test_value_and_grad_names_inputs_that_do_not_fit() -> None:
+    one = torch.ones(1)
+    with pytest.raises(ValueError, match=r"mse got the inputs \['pred'\], allowed: \['pred', 'target'\]"):
+        lossviz.value_and_grad("mse", {"pred": one})
+    with pytest.raises(ValueError, match="weight"):
+        lossviz.value_and_grad("mse", {"pred": one, "target": one, "weight": one})
+    with pytest.raises(TypeError, match=r"mse\.pred is a list, allowed: a torch\.Tensor"):
+        lossviz.value_and_grad("mse", {"pred": [1.0], "target": one})  # pyright: ignore[reportArgumentType]
+
+
+def run_fresh(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    loaded = run_fresh("import sys, lossviz; print(*sys.modules)").split()
+    assert not {"torch", "numpy", "pandas", "streamlit", "plotly"} & set(loaded)
+
+
+def test_losses_import_only_torch() -> None:
+    # What torch imports of its own accord is not ours: only what comes on top counts.
+    code = "import sys, torch; before = set(sys.modules); import lossviz.losses; print(*set(sys.modules) - before)"
+    added = {name.partition(".")[0] for name in run_fresh(code).split()}
+    assert added <= {"lossviz", "torch"} | set(sys.stdlib_module_names), added
+
+
+def test_the_package_offers_what_it_lists() -> None:
+    for name in lossviz.__all__:
+        assert getattr(lossviz, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        lossviz.nothing  # noqa: B018
+    assert lossviz.__version__ == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
