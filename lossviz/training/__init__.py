@@ -1,0 +1,24 @@
+"""Training: bridges from a network's output to a loss, and the engine, a generator of events without processes."""
+
+from lossviz.training.bridges import BRIDGES, Bridge, Objective, objective, offered, validate
+from lossviz.training.data import Dataset
+from lossviz.training.engine import Diverged, Done, Event, Points, Started, Tick, choose_device, device_name, train
+
+__all__ = [
+    "BRIDGES",
+    "Bridge",
+    "Dataset",
+    "Diverged",
+    "Done",
+    "Event",
+    "Objective",
+    "Points",
+    "Started",
+    "Tick",
+    "choose_device",
+    "device_name",
+    "objective",
+    "offered",
+    "train",
+    "validate",
+]

@@ -1,0 +1,75 @@
+import pytest
+import torch
+
+from lossviz import losses
+from lossviz.runs import LossChoice, RunSpec
+from lossviz.training import BRIDGES, objective, offered, validate
+
+LOGITS = torch.randn(40, 10, dtype=torch.float64, generator=torch.Generator().manual_seed(1)) * 3
+LABELS = torch.arange(40) % 10
+
+CASES = [LossChoice(key, {}) for key in BRIDGES] + [
+    LossChoice("huber", {"delta": 0.1}),
+    LossChoice("bce_with_logits", {"pos_weight": 7.0}),
+    LossChoice("cross_entropy", {"ignore_index": 3}),
+    LossChoice("softmax_focal", {"gamma": 0.0}),
+    LossChoice("softmax_focal", {"gamma": 5.0, "alpha": [0.1 * k + 0.1 for k in range(10)]}),
+    LossChoice("cosine_similarity", {"eps": 0.01}),
+]
+
+
+def test_all_of_the_catalogue_but_quantile_is_offered():
+    assert set(offered()) == {loss.key for loss in losses.CATALOGUE} - {"quantile"}
+
+
+@pytest.mark.parametrize("choice", CASES, ids=LossChoice.label)
+def test_the_gradient_by_the_logits_is_autograd_s(choice):
+    made = objective(choice)
+    logits = LOGITS.clone().requires_grad_()
+    (expected,) = torch.autograd.grad(made.values(logits, LABELS).sum(), logits)
+    with torch.no_grad():
+        found = made.gradient(LOGITS, LABELS)
+    assert not found.requires_grad
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+    assert found.abs().max() > 0
+
+
+@pytest.mark.parametrize("choice", CASES, ids=LossChoice.label)
+def test_one_value_an_image_and_none_feels_its_neighbours(choice):
+    made = objective(choice)
+    together = made.values(LOGITS, LABELS)
+    assert together.shape == (40,)
+    apart = torch.cat([made.values(LOGITS[n : n + 1], LABELS[n : n + 1]) for n in range(40)])
+    torch.testing.assert_close(together, apart, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("key", BRIDGES)
+def test_sure_and_right_costs_less_than_sure_and_wrong(key):
+    made = objective(LossChoice(key, {}))
+    sure = torch.eye(10) * 10 - 5
+    labels = torch.arange(10)
+    assert (made.values(sure, labels) < made.values(sure, labels.roll(1))).all()
+
+
+@pytest.mark.parametrize("key", BRIDGES)
+def test_every_bridge_is_described(key):
+    bridge = BRIDGES[key]
+    assert bridge.text[0].isupper() and bridge.text.endswith(".") and r"\ell" in bridge.latex
+
+
+@pytest.mark.parametrize(
+    ("choice", "words"),
+    [
+        (LossChoice("hubber", {}), ["hubber", "huber"]),
+        (LossChoice("quantile", {}), ["quantile", "mse"]),
+        (LossChoice("huber", {"detla": 1.0}), ["detla", "delta"]),
+        (LossChoice("huber", {"delta": -1.0}), ["huber.delta", "-1", "allowed"]),
+        (LossChoice("huber", {"delta": "wide"}), ["huber.delta", "wide"]),
+        (LossChoice("softmax_focal", {"alpha": [0.5, 0.5]}), ["alpha", "(2,)", "(10,)"]),
+    ],
+)
+def test_a_loss_that_cannot_be_trained_on_gets_a_sentence(choice, words):
+    with pytest.raises(ValueError) as error:
+        validate(RunSpec(losses=(LossChoice("mse", {}), choice)))
+    for word in words:
+        assert word in str(error.value)
