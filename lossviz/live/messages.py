@@ -1,0 +1,152 @@
+"""What travels on the scene socket: validated requests in, binary frames out."""
+
+import json
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from math import isfinite
+from typing import Any, TypeVar, cast
+
+import torch
+
+from lossviz.losses import CATALOGUE
+from lossviz.losses.entry import Loss
+from lossviz.scenes import MAX_LOSSES, Frame, Scene, get_scene
+
+T = TypeVar("T")
+
+MAX_BYTES = 16_384
+MAX_SEQ = 2**53
+"""Numbers up to here are exact in JavaScript."""
+
+
+class MessageError(ValueError):
+    """A message that can't be served; its text goes back to the sender, with ``seq`` where one could be read."""
+
+    def __init__(self, text: str, seq: int | None = None):
+        super().__init__(text)
+        self.seq = seq
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One position of a scene's handles to be evaluated."""
+
+    seq: int
+    scene: Scene
+    losses: tuple[Loss, ...]
+    params: dict[str, dict[str, Any]]
+    handles: dict[str, float]
+    views: tuple[str, ...]
+
+
+def parse_json(text: str | bytes) -> dict[str, Any]:
+    """Return the JSON object in ``text``; raise `MessageError` if it is too long or none. NaN and Infinity are refused."""
+    if len(text) > MAX_BYTES:
+        raise MessageError(f"The message has {len(text)} bytes; allowed: at most {MAX_BYTES}.")
+
+    def refuse(name: str) -> None:
+        raise MessageError(f"The message holds {name}; allowed: finite numbers.")
+
+    try:
+        message = json.loads(text, parse_constant=refuse)
+    except MessageError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise MessageError("The message is no JSON.") from error
+    if not isinstance(message, dict):
+        raise MessageError("The message is no JSON object.")
+    return cast("dict[str, Any]", message)
+
+
+def parse_request(text: str | bytes) -> Request:
+    """Return the validated request in ``text``, or raise `MessageError` naming the value and what is allowed."""
+    message = parse_json(text)
+    seq = message.get("seq")
+    if not isinstance(seq, int) or isinstance(seq, bool) or not 0 <= seq <= MAX_SEQ:
+        raise MessageError(f"seq is {_short(seq)}; allowed: a whole number from 0 to {MAX_SEQ}.")
+    try:
+        scene = get_scene(_typed(message, "scene", str))
+        losses = _losses(scene, _typed(message, "losses", list))
+        handles = scene.parse_handles(_typed(message, "handles", dict))
+        params = _params(losses, _typed(message, "params", dict))
+        views = _views(scene, losses, _typed(message, "views", list))
+    except ValueError as error:
+        raise MessageError(str(error), seq) from error
+    return Request(seq, scene, losses, params, handles, views)
+
+
+def encode(request: Request, frame: Frame) -> bytes:
+    """Return a frame as bytes: uint32 header length, JSON header, spaces up to 8 bytes, little-endian float32 arrays.
+
+    The header holds ``seq``, ``handles`` and ``params`` as they were asked, ``numbers`` and ``lines`` (exact float64),
+    ``notes``, and ``arrays`` as ``[name, shape]`` in the order in which their values follow. What is not finite is null.
+    """
+    arrays = {name: array.to(torch.float32).contiguous() for name, array in frame.arrays.items()}
+    header = {
+        "seq": request.seq,
+        "handles": request.handles,
+        "params": request.params,
+        "numbers": {key: _finite(numbers) for key, numbers in frame.numbers.items()},
+        "lines": {key: [[v if isfinite(v) else None for v in line] for line in lines] for key, lines in frame.lines.items()},
+        "notes": frame.notes,
+        "arrays": [[name, list(array.shape)] for name, array in arrays.items()],
+    }
+    text = json.dumps(header, separators=(",", ":"), allow_nan=False).encode()
+    text += b" " * (-(len(text) + 4) % 8)
+    return b"".join([struct.pack("<I", len(text)), text, *(a.numpy().astype("<f4", copy=False).tobytes() for a in arrays.values())])
+
+
+def evaluate(request: Request) -> bytes:
+    """Return the encoded answer to ``request``."""
+    frame = request.scene.views(request.losses, request.handles, request.params, request.views)
+    return encode(request, frame)
+
+
+def _finite(numbers: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: value if isfinite(value) else None for name, value in numbers.items()}
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _typed(message: Mapping[str, Any], name: str, kind: type[T]) -> T:
+    value = message.get(name)
+    if not isinstance(value, kind):
+        words = {str: "a text", list: "a list", dict: "an object"}
+        raise ValueError(f"{name} is {_short(value)}; allowed: {words[kind]}.")
+    return value
+
+
+def _losses(scene: Scene, keys: list[Any]) -> tuple[Loss, ...]:
+    offered = {loss.key: loss for loss in scene.losses(CATALOGUE)}
+    if not 1 <= len(keys) <= MAX_LOSSES or len(set(map(str, keys))) != len(keys):
+        raise ValueError(f"{len(keys)} losses asked for; allowed: 1 to {MAX_LOSSES} different ones.")
+    for key in keys:
+        if not isinstance(key, str) or key not in offered:
+            near = get_close_matches(str(key)[:40], offered, 1, 0.5)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            raise ValueError(f"Unknown loss {_short(key)} in scene {scene.key}; it offers {', '.join(offered)}.{hint}")
+    return tuple(offered[key] for key in keys)
+
+
+def _params(losses: tuple[Loss, ...], params: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    known = {loss.key: loss for loss in losses}
+    for key, values in params.items():
+        if key not in known:
+            raise ValueError(f"Parameters of {_short(key)} came with losses {', '.join(known)}.")
+        if not isinstance(values, dict):
+            raise ValueError(f"Parameters of {key} are {_short(values)}; allowed: an object.")
+    return {key: loss.resolve(params.get(key, {})) for key, loss in known.items()}
+
+
+def _views(scene: Scene, losses: tuple[Loss, ...], views: list[Any]) -> tuple[str, ...]:
+    keys = {loss.key for loss in losses}
+    for view in views:
+        name, _, key = str(view).partition(":")
+        if not isinstance(view, str) or name not in scene.view_names or (key and key not in keys):
+            raise ValueError(f"Unknown view {_short(view)}; this scene has {', '.join(scene.view_names)}.")
+    return tuple(dict.fromkeys(views))

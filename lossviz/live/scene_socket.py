@@ -1,0 +1,96 @@
+"""The socket that evaluates a scene under the finger: newest request wins, older ones are dropped."""
+
+import asyncio
+import json
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from lossviz.live.access import Gate, same_origin
+from lossviz.live.messages import MessageError, Request, evaluate, parse_json, parse_request
+
+REQUESTS_A_SECOND = 240
+"""Four times a display's frames: what comes faster waits in the network, not here."""
+
+_log = logging.getLogger(__name__)
+_evaluators = ThreadPoolExecutor(2, "lossviz-scene")
+
+
+async def admitted(socket: WebSocket, gate: Gate) -> dict[str, object] | None:
+    """Accept ``socket`` and return its first message if the token in it is good; otherwise close with a reason."""
+    if not same_origin(socket):
+        await socket.close(4403, "Another site's page may not open this socket.")
+        return None
+    await socket.accept()
+    try:
+        first = parse_json(await asyncio.wait_for(receive(socket), 10))
+    except (MessageError, TimeoutError):
+        first = {}
+    if gate.person(first.get("token")) is None:
+        await socket.close(4401, "The token is missing or has expired; the page gives a new one.")
+        return None
+    return first
+
+
+async def receive(socket: WebSocket) -> str | bytes:
+    """Return the next message, text or bytes; raise `WebSocketDisconnect` when the other side is gone."""
+    message = await socket.receive()
+    if message["type"] == "websocket.disconnect":
+        raise WebSocketDisconnect(message.get("code", 1000))
+    return message.get("text") or message.get("bytes") or ""
+
+
+async def refuse(socket: WebSocket, error: MessageError) -> None:
+    """Tell the sender what was wrong with its message; the socket stays open."""
+    await socket.send_text(json.dumps({"error": str(error), "seq": error.seq}))
+
+
+async def scene_socket(socket: WebSocket, gate: Gate) -> None:
+    """Serve one page's scene until it leaves."""
+    try:
+        if await admitted(socket, gate) is None:
+            return
+        newest: asyncio.Queue[Request] = asyncio.Queue(1)
+        reading = asyncio.create_task(_read(socket, newest))
+        answering = asyncio.create_task(_answer(socket, newest))
+        done, rest = await asyncio.wait((reading, answering), return_when=asyncio.FIRST_COMPLETED)
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
+        for task in done:
+            task.result()
+    except WebSocketDisconnect:
+        pass
+
+
+async def _read(socket: WebSocket, newest: asyncio.Queue[Request]) -> None:
+    due = time.monotonic()
+    while True:
+        text = await receive(socket)
+        now = time.monotonic()
+        due = max(due, now - 0.5) + 1 / REQUESTS_A_SECOND
+        if due > now:
+            await asyncio.sleep(due - now)
+        try:
+            request = parse_request(text)
+        except MessageError as error:
+            await refuse(socket, error)
+            continue
+        if newest.full():
+            newest.get_nowait()
+        newest.put_nowait(request)
+
+
+async def _answer(socket: WebSocket, newest: asyncio.Queue[Request]) -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        request = await newest.get()
+        try:
+            answer = await loop.run_in_executor(_evaluators, evaluate, request)
+        except Exception:
+            _log.exception("scene %s failed at %s", request.scene.key, request.handles)
+            await refuse(socket, MessageError("This could not be evaluated; the server's log says why.", request.seq))
+            continue
+        await socket.send_bytes(answer)

@@ -1,0 +1,103 @@
+"""Scalar regression: one prediction and one label on a line, and what each loss makes of their distance.
+
+Arrays by view (L losses in the order asked, N grid points, all float64 until they are sent):
+``curve``: loss over predictions at the label held, ``(L, N)``; ``tangent``: its end points, ``(L, 2, 2)`` as x, y;
+``arrows``: where the prediction is and where a gradient step of `ARROW_STEP` moves it, ``(L, 2)``.
+``derivative``: the loss's derivative by the prediction, ``(L, N)``.
+``surface:<key>``: loss over (label, prediction), ``(S, S)``, label along the first axis.
+Values outside a loss's domain are NaN.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lossviz.losses import value_and_grad
+from lossviz.losses.entry import Loss
+from lossviz.scenes.scene import Frame, Handle, Params, Scene, formula_values
+
+LOW, HIGH = -5.0, 5.0
+GRID = torch.linspace(LOW, HIGH, 401, dtype=torch.float64)
+SURFACE_GRID = torch.linspace(LOW, HIGH, 61, dtype=torch.float64)
+TANGENT_REACH = 1.5
+ARROW_STEP = 0.25
+
+
+def inputs(handles: Mapping[str, float], input_kind: str) -> dict[str, Tensor]:
+    """Return ``pred`` and ``target``, shape ``(1,)``, float64; every kind this scene lists takes the two as they are."""
+    return {name: torch.tensor([handles[name]], dtype=torch.float64) for name in ("pred", "target")}
+
+
+def views(losses: Sequence[Loss], handles: Mapping[str, float], params: Params, wanted: Sequence[str]) -> Frame:
+    """Evaluate ``losses`` at the handles; see the module for the arrays."""
+    frame = Frame()
+    chosen = {loss.key: loss.resolve(params.get(loss.key, {})) for loss in losses}
+    for loss in losses:
+        try:
+            value, grads = value_and_grad(loss, inputs(handles, loss.input_kind), chosen[loss.key])
+        except ValueError as error:
+            frame.notes[loss.key] = str(error)
+        else:
+            frame.numbers[loss.key] = {"loss": value.item(), "gradient": grads["pred"].item()}
+            if f"formula:{loss.key}" in wanted:
+                frame.lines[loss.key] = formula_values(loss, inputs(handles, loss.input_kind), chosen[loss.key])
+    label = torch.full_like(GRID, handles["target"])
+    if "curve" in wanted:
+        frame.arrays["curve"] = torch.stack([_on_domain(loss, GRID, label, chosen[loss.key]) for loss in losses])
+        frame.arrays["arrows"] = torch.stack([_arrow(frame.numbers.get(loss.key), handles) for loss in losses])
+        frame.arrays["tangent"] = torch.stack([_tangent(frame.numbers.get(loss.key), handles) for loss in losses])
+    if "derivative" in wanted:
+        frame.arrays["derivative"] = torch.stack([_slope(loss, GRID, label, chosen[loss.key]) for loss in losses])
+    for loss in losses:
+        if f"surface:{loss.key}" in wanted:
+            target, pred = torch.meshgrid(SURFACE_GRID, SURFACE_GRID, indexing="ij")
+            frame.arrays[f"surface:{loss.key}"] = _on_domain(loss, pred, target, chosen[loss.key])
+    return frame
+
+
+def _outside(loss: Loss, pred: Tensor, target: Tensor) -> Tensor:
+    low = 0.0 if loss.input_kind == "nonnegative" else -torch.inf
+    return (pred < low) | (target < low)
+
+
+def _on_domain(loss: Loss, pred: Tensor, target: Tensor, params: Mapping[str, Any]) -> Tensor:
+    outside = _outside(loss, pred, target)
+    value = loss.fn(pred=pred.masked_fill(outside, 0.0), target=target.masked_fill(outside, 0.0), **params)
+    return value.masked_fill(outside, torch.nan)
+
+
+def _slope(loss: Loss, pred: Tensor, target: Tensor, params: Mapping[str, Any]) -> Tensor:
+    if loss.grad is None:
+        raise ValueError(f"{loss.name} has no hand-written gradient, which this scene draws.")
+    outside = _outside(loss, pred, target)
+    slope = loss.grad(pred=pred.masked_fill(outside, 0.0), target=target.masked_fill(outside, 0.0), **params)["pred"]
+    return slope.masked_fill(outside, torch.nan)
+
+
+def _arrow(numbers: Mapping[str, float] | None, handles: Mapping[str, float]) -> Tensor:
+    step = ARROW_STEP * numbers["gradient"] if numbers else torch.nan
+    return torch.tensor([handles["pred"], handles["pred"] - step], dtype=torch.float64)
+
+
+def _tangent(numbers: Mapping[str, float] | None, handles: Mapping[str, float]) -> Tensor:
+    if numbers is None:
+        return torch.full((2, 2), torch.nan, dtype=torch.float64)
+    x = handles["pred"] + torch.tensor([-TANGENT_REACH, TANGENT_REACH], dtype=torch.float64)
+    return torch.stack([x, numbers["loss"] + numbers["gradient"] * (x - handles["pred"])])
+
+
+REGRESSION = Scene(
+    key="regression",
+    name="Scalar regression",
+    task="Drag the prediction: how fast does each loss rise, and how hard does it pull back?",
+    handles=(
+        Handle("pred", "Prediction", LOW, HIGH, 0.1, 2.0),
+        Handle("target", "Label", LOW, HIGH, 0.1, 0.5),
+    ),
+    input_kinds=("regression", "nonnegative"),
+    view_names=("curve", "derivative", "surface", "formula"),
+    inputs=inputs,
+    views=views,
+)

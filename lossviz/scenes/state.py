@@ -1,0 +1,109 @@
+"""The explorer's whole state as query parameters and back, so that an address shows what its sender saw."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from lossviz.losses.entry import Loss
+from lossviz.scenes import MAX_LOSSES, SCENES, Scene, get_scene
+
+OPENING = {"regression": ("huber", "mse"), "classes": ("cross_entropy", "softmax_focal")}
+"""What a scene starts with where the address names no loss."""
+
+TABS = ("contour", "surface")
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What the explorer shows: a scene, its losses in order, their hyperparameters and the handles.
+
+    ``focus`` is the key of the loss whose map and formula are shown (empty where no loss is chosen), ``tab`` how: as a
+    contour or a surface.
+    """
+
+    scene: Scene
+    losses: tuple[Loss, ...]
+    params: dict[str, dict[str, Any]]
+    handles: dict[str, float]
+    focus: str
+    tab: str
+
+
+def parse(query: Mapping[str, str], catalogue: Sequence[Loss]) -> tuple[State, list[str]]:
+    """Read untrusted query parameters; what can't be used is left at its default, with a sentence each saying so."""
+    problems: list[str] = []
+    scene = SCENES[0]
+    if query.get("scene"):
+        try:
+            scene = get_scene(query["scene"])
+        except ValueError as error:
+            problems.append(str(error))
+    losses = _losses(scene, query.get("loss"), catalogue, problems)
+    params = {loss.key: _params(loss, query, problems) for loss in losses}
+    handles = scene.parse_handles({})
+    for handle in scene.handles:
+        if handle.name in query:
+            try:
+                handles[handle.name] = handle.parse(_value(query[handle.name]))
+            except ValueError as error:
+                problems.append(str(error))
+    keys = [loss.key for loss in losses]
+    focus = query.get("focus", "")
+    if focus not in keys:
+        focus = keys[0] if keys else ""
+    tab = query.get("tab", TABS[0])
+    return State(scene, losses, params, handles, focus, tab if tab in TABS else TABS[0]), problems
+
+
+def to_query(state: State) -> dict[str, str]:
+    """Return the query parameters that `parse` turns into ``state``; what has its default is left out."""
+    query = {"scene": state.scene.key, "loss": ",".join(loss.key for loss in state.losses)}
+    for loss in state.losses:
+        for name, value in state.params[loss.key].items():
+            if value != loss.params[name].default:
+                query[f"{loss.key}.{name}"] = json.dumps(value)
+    for handle in state.scene.handles:
+        if state.handles[handle.name] != handle.default:
+            query[handle.name] = f"{state.handles[handle.name]:.12g}"
+    if state.losses and state.focus != state.losses[0].key:
+        query["focus"] = state.focus
+    if state.tab != TABS[0]:
+        query["tab"] = state.tab
+    return query
+
+
+def _losses(scene: Scene, text: str | None, catalogue: Sequence[Loss], problems: list[str]) -> tuple[Loss, ...]:
+    offered = {loss.key: loss for loss in scene.losses(catalogue)}
+    asked = list(OPENING[scene.key]) if text is None else [key.strip() for key in text[:400].split(",") if key.strip()]
+    found: dict[str, Loss] = {}
+    for key in asked:
+        if key in offered:
+            found[key] = offered[key]
+            continue
+        near = get_close_matches(key, offered, 1, 0.5)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        problems.append(f"This scene has no loss {key[:40]!r}; it offers {', '.join(offered)}.{hint}")
+    if len(found) > MAX_LOSSES:
+        problems.append(f"{len(found)} losses asked for; the first {MAX_LOSSES} are shown.")
+    return tuple(list(found.values())[:MAX_LOSSES])
+
+
+def _params(loss: Loss, query: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
+    params = loss.resolve({})
+    for name in loss.params:
+        key = f"{loss.key}.{name}"
+        if key in query:
+            try:
+                params = loss.resolve({**params, name: _value(query[key])})
+            except ValueError as error:
+                problems.append(str(error))
+    return params
+
+
+def _value(text: str) -> object:
+    try:
+        return json.loads(text[:200])
+    except (ValueError, RecursionError):
+        return text[:200]

@@ -1,0 +1,179 @@
+"""The explorer's component: what a scene's module needs to draw, and what it reports back."""
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, cast
+
+import streamlit as st
+from latex2mathml.converter import convert
+
+from lossviz.figures import DASHES, explore
+from lossviz.losses import CATALOGUE
+from lossviz.losses.entry import Choice, Flag, Loss, Number, Param, Vector
+from lossviz.scenes import Handle
+from lossviz.scenes.state import State, parse, to_query
+from lossviz.ui.components import mount, reported
+from lossviz.ui.words import tr
+
+KEY = "stage"
+_VECTOR_SLIDER_TOP = 2.0
+
+
+def stage(state: State, *, hero: bool = False, key: str = KEY) -> None:
+    """Mount the explorer in ``state``; as ``hero`` only its main picture, moving by itself until it is touched."""
+    revision = st.session_state.get(f"{key}.revision", 0)
+    mount("explore", key, {**_data(state), "hero": hero, "revision": revision, "key": key}, {"state": lambda: _keep(key)})
+
+
+def write_query(state: State) -> None:
+    """Put ``state`` into the address, beside what other parts of the page keep there; one step for the Back button."""
+    ours = {"scene", "loss", "focus", "tab", *(h.name for h in state.scene.handles)}
+    kept = {name: value for name, value in st.query_params.items() if name not in ours and "." not in name}
+    st.query_params.from_dict({**to_query(state), **kept})
+
+
+def _keep(key: str) -> None:
+    """Take over what the component reported: untrusted, so it passes the same gate as an address."""
+    report = reported(key, "state")
+    if not isinstance(report, Mapping):
+        return
+    fields = cast("Mapping[str, Any]", report)
+    revision = fields.get("revision")
+    if isinstance(revision, int):
+        st.session_state[f"{key}.revision"] = revision
+    query = {name: st.query_params[name] for name in ("scene", "loss") if name in st.query_params}
+    query |= {name: str(fields.get(name, ""))[:40] for name in ("focus", "tab")}
+    for name, value in _items(fields.get("handles")):
+        query[name] = json.dumps(value)
+    for loss, params in _items(fields.get("params")):
+        for name, value in _items(params):
+            query[f"{loss}.{name}"] = json.dumps(value)
+    write_query(parse(query, CATALOGUE)[0])
+
+
+def _items(value: object) -> list[tuple[str, Any]]:
+    return list(cast("Mapping[str, Any]", value).items())[:64] if isinstance(value, Mapping) else []
+
+
+def _data(state: State) -> dict[str, Any]:
+    scene = state.scene
+    names = [tr(loss.name) for loss in state.losses]
+    handles = scene.handles
+    own = _regression(names, handles) if scene.key == "regression" else _classes(names)
+    own["text"] = {**_text(), **own["text"]}
+    return {
+        "scene": scene.key,
+        "losses": [_loss(loss) for loss in state.losses],
+        "dashes": DASHES,
+        "handleSpecs": [_handle(handle) for handle in handles],
+        "handles": state.handles,
+        "params": state.params,
+        "focus": state.focus,
+        "tab": state.tab,
+        "defaults": {
+            "handles": scene.parse_handles({}),
+            "params": {loss.key: loss.resolve({}) for loss in state.losses},
+        },
+        **own,
+    }
+
+
+def _regression(names: list[str], handles: tuple[Handle, ...]) -> dict[str, Any]:
+    low, high = handles[0].low, handles[0].high
+    words = tr("Prediction"), tr("Label"), tr("Loss"), tr("Derivative")
+    return {
+        "low": low,
+        "high": high,
+        "figures": explore.regression(names, low, high, words),
+        "numbers": [("loss", tr("Loss")), ("gradient", tr("Gradient"))],
+        "text": {
+            "curve": tr("Loss over the prediction, with its tangent; arrows show a gradient step of 0.25"),
+            "derivative": tr("Derivative over the prediction"),
+            "point": tr("Prediction and label"),
+            "position": tr("Prediction {pred}, label {target}."),
+            "sentence": tr("{name}: loss {loss}, gradient {gradient}."),
+            "prediction": tr("Prediction"),
+            "slope": tr("derivative"),
+            "map": tr("Map: {name}"),
+        },
+    }
+
+
+def _classes(names: list[str]) -> dict[str, Any]:
+    gradients = [(f"gradient.{k}", tr("by logit {k}", k=k)) for k in (1, 2, 3)]
+    return {
+        "figures": explore.classes(names, (tr("class"), tr("Gradient by logit"), tr("Loss"))),
+        "numbers": [("loss", tr("Loss")), *gradients],
+        "text": {
+            "logits": tr("Logits, and the probabilities that softmax makes of them"),
+            "bars": tr("Gradient by logit (cross-entropy: p − y)"),
+            "point": tr("Probabilities on the simplex"),
+            "pointX": tr("Across: towards class 2"),
+            "pointY": tr("Up: towards class 3"),
+            "position": tr("Probabilities {probs}; the label is class {label}."),
+            "sentence": tr("{name}: loss {loss}, gradient by logit {gradient}."),
+            "aClass": tr("class {k}"),
+            "aClassHead": tr("Class"),
+            "logit": tr("Logit"),
+            "probability": tr("Probability"),
+            "slope": tr("gradient"),
+            "map": tr("{name} over the probabilities; arrows: where a gradient step on the logits leads"),
+        },
+    }
+
+
+def _text() -> dict[str, str]:
+    return {
+        "offline": tr("Connection lost. The picture is as of {time}; trying again."),
+        "contour": tr("Contour"),
+        "surface": tr("3-D"),
+        "table": tr("Numbers as a table"),
+        "reset": tr("Reset"),
+        "fit": tr("Fit axes"),
+        "focus": tr("Show the map, parameters and formula of this loss"),
+        "formula": tr("Formula, with its numbers now"),
+        "know": tr("Good to know"),
+        "exact": tr("{name}, exact value"),
+        "use": tr("Use {name}"),
+        "range": tr("{name} is {value}; allowed: {low} to {high}."),
+    }
+
+
+def _handle(handle: Handle) -> dict[str, Any]:
+    return {
+        "name": handle.name,
+        "label": tr(handle.label),
+        "low": handle.low,
+        "high": handle.high,
+        "step": handle.step,
+        "default": handle.default,
+        "whole": handle.whole,
+    }
+
+
+def _loss(loss: Loss) -> dict[str, Any]:
+    return {
+        "key": loss.key,
+        "name": tr(loss.name),
+        "params": {name: _param(param) for name, param in loss.params.items() if not isinstance(param, Choice | Flag)},
+        "formula": [_mathml(line.latex) for line in loss.formula],
+        "gradient": _mathml(loss.gradient),
+        "pitfalls": [tr(pitfall) for pitfall in loss.pitfalls],
+        "reference": tr(loss.reference),
+    }
+
+
+def _param(param: Param) -> dict[str, Any]:
+    common = {"meaning": tr(param.meaning), "default": param.default}
+    if isinstance(param, Number):
+        span = {"low": param.low, "high": param.high, "scale": param.scale}
+        return {**common, **span, "integer": param.integer, "nullable": param.nullable}
+    assert isinstance(param, Vector)
+    span = {"low": param.low, "high": min(param.high, _VECTOR_SLIDER_TOP), "scale": "linear"}
+    return {**common, **span, "integer": False, "nullable": param.nullable}
+
+
+@lru_cache(512)
+def _mathml(latex: str) -> str:
+    return convert(latex)

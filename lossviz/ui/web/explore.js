@@ -1,0 +1,331 @@
+// The explorer: pictures that a finger moves, exact numbers beside them. All loss maths is the server's.
+
+import * as classes from "./classes.js";
+import { digits, fill, h, math, show } from "./dom.js";
+import { loadPlotly, theme } from "./plots.js";
+import * as regression from "./regression.js";
+import { SceneSocket } from "./socket.js";
+
+const GEOMETRIES = { regression, classes };
+const GONE_MS = 1500;
+const stages = new WeakMap();
+
+/** Called by Streamlit at every run of the page. */
+export function render(component) {
+  const root = component.parentElement.querySelector(".lv-root");
+  let stage = stages.get(root);
+  if (stage && stage.key !== component.data.key) {
+    stage.dispose();
+    stage = undefined;
+  }
+  if (!stage) {
+    stage = new Stage(root, component.data.key);
+    stages.set(root, stage);
+  }
+  stage.update(component);
+}
+
+/** A component can be cleaned up and mounted again in one breath, so only what is gone for good is torn down. */
+export function unmounted(component) {
+  const root = component.parentElement.querySelector(".lv-root");
+  setTimeout(() => {
+    if (root && !root.isConnected) stages.get(root)?.dispose();
+  }, GONE_MS);
+}
+
+class Stage {
+  constructor(root, key) {
+    this.root = root;
+    this.key = key;
+    this.revision = 0;
+  }
+
+  /** Take the page's word for losses, parameters and handles, unless a report of ours is still on its way there. */
+  update(component) {
+    const { data } = component;
+    this.component = component;
+    this.data = data;
+    if (data.revision < this.revision) return;
+    const arrived = JSON.stringify([data.handles, data.params, data.focus, data.tab]);
+    const first = !this.geometry;
+    if (first || arrived !== this.arrived) {
+      this.arrived = arrived;
+      if (!this.held) Object.assign(this, structuredClone({ handles: data.handles, params: data.params, focus: data.focus, tab: data.tab }));
+    }
+    const losses = JSON.stringify(data.losses.map((loss) => loss.key));
+    if (losses !== this.losses) {
+      this.losses = losses;
+      this.build();
+    } else this.sync();
+    this.socket?.link.again();
+  }
+
+  async build() {
+    const building = (this.building = Symbol("building"));
+    const { data, root } = this;
+    this.ready = false;
+    cancelAnimationFrame(this.drawing);
+    this.drawing = 0;
+    const Plotly = await loadPlotly(data.folder);
+    if (building !== this.building || !root.isConnected) return;
+    this.geometry?.dispose();
+    this.tokens = theme(root);
+    this.status = h("p", { class: "lv-status", role: "status" });
+    const pictures = h("div", { class: "lv-pictures" });
+    root.replaceChildren(pictures, ...(data.hero ? [] : [this.side()]), this.status);
+    root.classList.toggle("lv-hero", Boolean(data.hero));
+    this.geometry = GEOMETRIES[data.scene].create({ Plotly, stage: this, pictures });
+    this.ready = true;
+    this.watchTheme();
+    this.sync();
+    this.socket ??= new SceneSocket({
+      base: data.base,
+      token: () => this.data.token,
+      renew: () => this.component.setTriggerValue("token", String(Date.now())),
+      request: () => this.request(),
+      frame: (frame) => this.draw(frame),
+      error: (text) => this.say(text),
+      state: (state) => this.connection(state),
+    });
+    this.ask();
+    if (data.hero) this.geometry.wander?.();
+  }
+
+  request() {
+    const { scene, losses } = this.data;
+    const keys = losses.map((loss) => loss.key);
+    const params = Object.fromEntries(keys.map((key) => [key, this.params[key] ?? {}]));
+    return { scene, losses: keys, params, handles: this.handles, views: this.geometry.wanted() };
+  }
+
+  /** The handles or parameters changed: evaluate them. */
+  ask() {
+    if (this.ready && this.data.losses.length) this.socket?.ask();
+  }
+
+  /** A handle moved under the finger. */
+  moved(values) {
+    this.held = true;
+    Object.assign(this.handles, values);
+    this.ask();
+  }
+
+  /** A handle was let go, a parameter set: the page keeps it in the address. */
+  report() {
+    this.held = false;
+    if (this.data.hero) return;
+    this.revision = Math.max(this.revision, this.data.revision) + 1;
+    const { handles, params, focus, tab } = this;
+    this.arrived = JSON.stringify([handles, params, focus, tab]);
+    this.component.setStateValue("state", { handles, params, focus, tab, revision: this.revision });
+  }
+
+  /** Handles, sliders and marks follow the state at once; numbers and pictures wait for torch. */
+  sync() {
+    if (!this.ready) return;
+    this.geometry.sync();
+    for (const sync of this.syncs ?? []) sync();
+    this.ask();
+  }
+
+  draw(frame) {
+    if (!this.ready) return;
+    for (const output of this.root.querySelectorAll("output[data-loss]")) {
+      const numbers = frame.numbers[output.dataset.loss];
+      const line = output.dataset.line;
+      if (line == null) show(output, numbers?.[output.name], frame.seq);
+      else if (frame.lines[output.dataset.loss]) this.drawLine(output, frame.lines[output.dataset.loss][line], frame.seq);
+    }
+    for (const note of this.root.querySelectorAll("[data-note]")) note.textContent = frame.notes[note.dataset.note] ?? "";
+    this.frame = frame;
+    this.drawing ||= requestAnimationFrame(() => this.drawPictures());
+    this.describe();
+  }
+
+  /** Numbers are on screen before the pictures are begun, and of several answers only the newest is drawn. */
+  drawPictures() {
+    this.drawing = 0;
+    if (this.ready && this.root.isConnected) this.geometry.draw(this.frame);
+  }
+
+  drawLine(output, values, seq) {
+    output.textContent = values.length === 1 ? digits(values[0]) : `(${values.map(digits).join(", ")})`;
+    output.dataset.value = values.length === 1 ? String(values[0]) : JSON.stringify(values);
+    output.dataset.seq = seq;
+  }
+
+  /** The picture in words, for whoever can't see it; spoken when the finger pauses. */
+  describe() {
+    clearTimeout(this.describing);
+    this.describing = setTimeout(() => {
+      if (this.summary && this.frame) this.summary.textContent = this.geometry.summary(this.frame);
+      if (this.table?.open && this.frame) this.fillTable();
+    }, 500);
+  }
+
+  connection(state) {
+    if (state === "live") {
+      this.seen = new Date();
+      if (this.offline) this.say("");
+      this.offline = false;
+    } else {
+      this.offline = true;
+      this.say(fill(this.data.text.offline, { time: this.seen?.toLocaleTimeString() ?? "–" }));
+    }
+    this.root.classList.toggle("lv-offline", this.offline);
+  }
+
+  say(text) {
+    if (this.status) this.status.textContent = text;
+  }
+
+  /** Streamlit changes its theme in place: look again when it may have. */
+  watchTheme() {
+    this.themes?.disconnect();
+    const look = () => {
+      const tokens = theme(this.root);
+      if (JSON.stringify(tokens) === JSON.stringify(this.tokens)) return;
+      this.tokens = tokens;
+      this.geometry.redress();
+    };
+    this.themes = new MutationObserver(() => setTimeout(look, 50));
+    for (let element = this.root; element && element !== document.body; element = element.parentElement) {
+      this.themes.observe(element, { attributes: true, attributeFilter: ["class", "style"] });
+    }
+    this.themes.observe(document.head, { childList: true, subtree: true });
+  }
+
+  /** The right column: numbers of every loss, then parameters and formula of the one in focus. */
+  side() {
+    const { data } = this;
+    const { text } = data;
+    this.syncs = [];
+    const list = h("ul", { class: "lv-losses" }, ...data.losses.map((loss, i) => this.lossRow(loss, i)));
+    const detail = h("div", { class: "lv-detail" });
+    let shown;
+    this.syncs.push(() => {
+      const loss = data.losses.find((entry) => entry.key === this.focus) ?? data.losses[0];
+      if (shown === loss?.key) return;
+      shown = loss?.key;
+      detail.replaceChildren(...(loss ? this.details(loss) : []));
+    });
+    this.summary = h("p", { class: "lv-hidden", "aria-live": "polite" });
+    this.table = h("details", { class: "lv-table", ontoggle: () => this.table.open && this.frame && this.fillTable() }, h("summary", {}, text.table), h("div"));
+    const reset = h("button", { class: "lv-button", type: "button", onclick: () => this.reset() }, text.reset);
+    const fit = h("button", { class: "lv-button", type: "button", onclick: () => this.geometry.fit() }, text.fit);
+    return h("aside", { class: "lv-side" }, list, detail, h("div", { class: "lv-buttons" }, fit, reset), this.table, this.summary);
+  }
+
+  lossRow(loss, position) {
+    const { data } = this;
+    const button = h("button", { class: "lv-name", type: "button", title: data.text.focus, onclick: () => this.choose(loss.key) }, swatch(position, data.dashes[position]), loss.name);
+    this.syncs.push(() => button.setAttribute("aria-pressed", String(loss.key === this.focus)));
+    const numbers = data.numbers.map(([name, label]) =>
+      h("label", { class: "lv-number" }, h("span", {}, label), h("output", { name, "data-loss": loss.key, "data-value": "" }, "–")),
+    );
+    return h("li", { "data-loss": loss.key }, button, h("div", { class: "lv-row" }, ...numbers), h("p", { class: "lv-note", "data-note": loss.key }));
+  }
+
+  choose(key) {
+    this.focus = key;
+    this.sync();
+    this.report();
+  }
+
+  details(loss) {
+    const { text } = this.data;
+    this.syncs = this.syncs.filter((sync) => !sync.param);
+    const params = Object.entries(loss.params).map(([name, param]) => this.param(loss, name, param));
+    const lines = loss.formula.map((mathml, i) =>
+      h("div", { class: "lv-line" }, math(mathml), h("output", { name: `line.${i}`, "data-loss": loss.key, "data-line": i, "data-value": "" })),
+    );
+    for (const sync of this.syncs) if (sync.param) sync();
+    const more = h("details", { class: "lv-more" }, h("summary", {}, text.know), h("ul", {}, ...loss.pitfalls.map((pitfall) => h("li", {}, pitfall))), h("p", {}, loss.reference));
+    return [...params, h("div", { class: "lv-formula" }, h("h4", {}, text.formula), ...lines, h("div", { class: "lv-line" }, math(loss.gradient))), more];
+  }
+
+  /** One parameter: a slider that the picture follows, beside a field for an exact number. */
+  param(loss, name, param) {
+    const { text } = this.data;
+    const read = () => this.params[loss.key][name];
+    const write = (value, done) => {
+      this.params[loss.key][name] = value;
+      for (const sync of this.syncs) if (sync.param) sync();
+      this.ask();
+      if (done) this.report();
+    };
+    const log = param.scale === "log";
+    const slide = log ? Math.log : (value) => value;
+    const unslide = (value) => (log ? Number(Math.exp(value).toPrecision(3)) : Number(value.toPrecision(4)));
+    const bound = (value) => Math.min(param.high, Math.max(param.low, param.integer ? Math.round(value) : value));
+    const range = h("input", { type: "range", min: slide(param.low), max: slide(param.high), step: param.integer ? 1 : "any", "aria-label": `${loss.name}: ${name}` });
+    const exact = h("input", { type: "number", min: param.low, max: param.high, step: "any", "aria-label": fill(text.exact, { name }) });
+    const from = (event, done) => write(bound(unslide(Number(event.target.value))), done);
+    range.addEventListener("input", (event) => from(event, false));
+    range.addEventListener("change", (event) => from(event, true));
+    exact.addEventListener("change", () => {
+      const value = Number(exact.value);
+      if (exact.value !== "" && value >= param.low && value <= param.high) write(value, true);
+      else {
+        this.say(fill(text.range, { name: `${loss.key}.${name}`, value: exact.value, low: param.low, high: param.high }));
+        sync();
+      }
+    });
+    const use = param.nullable ? h("input", { type: "checkbox", "aria-label": fill(text.use, { name }), onchange: () => write(use.checked ? bound(1) : null, true) }) : null;
+    const sync = () => {
+      const value = read();
+      range.disabled = exact.disabled = value == null;
+      if (use) use.checked = value != null;
+      if (value == null) exact.value = "";
+      else if (typeof value === "number") {
+        range.value = slide(value);
+        if (document.activeElement !== exact) exact.value = value;
+      }
+    };
+    sync.param = true;
+    this.syncs.push(sync);
+    return h("div", { class: "lv-param" }, h("div", { class: "lv-param-head" }, use, h("span", {}, name), exact), param.integer ? null : range, h("p", {}, param.meaning));
+  }
+
+  reset() {
+    const { data } = this;
+    this.handles = { ...data.defaults.handles };
+    this.params = structuredClone(data.defaults.params);
+    this.geometry.fit();
+    this.sync();
+    this.report();
+  }
+
+  fillTable() {
+    const { head, body } = this.geometry.table(this.frame);
+    const row = (tag, cells) => h("tr", {}, ...cells.map((cell) => h(tag, {}, typeof cell === "number" ? digits(cell) : cell)));
+    this.table.lastElementChild.replaceChildren(h("table", {}, h("thead", {}, row("th", head)), h("tbody", {}, ...body.map((cells) => row("td", cells)))));
+  }
+
+  dispose() {
+    this.socket?.close();
+    this.themes?.disconnect();
+    this.geometry?.dispose();
+    clearTimeout(this.describing);
+    stages.delete(this.root);
+  }
+}
+
+const DASH = { solid: "" };
+
+function swatch(position, dash) {
+  const pattern = DASH[dash] ?? dash.replaceAll("px", "");
+  const holder = document.createElement("span");
+  holder.className = "lv-swatch";
+  holder.innerHTML = `<svg width="28" height="8" aria-hidden="true"><line x1="1" y1="4" x2="27" y2="4" style="stroke:var(--lv-loss${position})" stroke-width="3" stroke-dasharray="${pattern}"/></svg>`;
+  return holder;
+}
+
+/** A card with a picture in it and room for handles over it. */
+export function card(className, title, ...extras) {
+  const plot = h("div", { class: "lv-plot" });
+  const overlay = h("div", { class: "lv-overlay" });
+  const frame = h("div", { class: "lv-frame" }, plot, overlay);
+  const element = h("figure", { class: `lv-card ${className}` }, h("figcaption", {}, h("span", {}, title), ...extras), frame);
+  return { element, plot, overlay, frame };
+}

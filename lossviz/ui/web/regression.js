@@ -1,0 +1,293 @@
+// Scalar regression: prediction and label on a line; curves, derivative, contour or surface.
+
+import { digits, fill, h } from "./dom.js";
+import { card } from "./explore.js";
+import { plane, slider } from "./handles.js";
+import { Picture, rows } from "./plots.js";
+
+const PAUSE_MS = 160;
+const TRACKS = { pred: 50, target: 76 };
+const WINDOW = 3;
+const FIT_SPARE = 1.12;
+
+export function create(tools) {
+  return new Regression(tools);
+}
+
+class Regression {
+  constructor({ Plotly, stage, pictures }) {
+    this.stage = stage;
+    const { data } = stage;
+    const { text, figures } = data;
+    this.count = data.losses.length;
+    this.main = card("lv-main lv-curve", text.curve);
+    this.main.plot.setAttribute("aria-label", text.curve);
+    pictures.append(this.main.element);
+    this.curve = new Picture(Plotly, this.main.plot, figures.curve);
+    this.pictures = [this.curve];
+    if (!data.hero) this.more(Plotly, pictures, figures, text);
+    for (const picture of this.pictures) {
+      picture.tokens = stage.tokens;
+      picture.drawn = () => this.place();
+    }
+    const grid = Float64Array.from({ length: 401 }, (_, i) => data.low + ((data.high - data.low) * i) / 400);
+    for (let i = 0; i < this.count; i += 1) {
+      this.curve.set(i, { x: grid });
+      this.derivative?.set(i, { x: grid });
+    }
+    this.grid = grid;
+    this.axes();
+    this.curve.draw("");
+    this.derivative?.draw("");
+    this.contour?.draw("");
+    this.handles();
+    this.main.frame.addEventListener("dblclick", () => this.fit());
+  }
+
+  more(Plotly, pictures, figures, text) {
+    const slope = card("lv-small lv-derivative", text.derivative);
+    const tabs = ["contour", "surface"].map((name) =>
+      h("button", { type: "button", role: "tab", class: "lv-tab", "data-tab": name, onclick: () => this.show(name) }, text[name]),
+    );
+    this.tabs = tabs;
+    const map = card("lv-small lv-map", "", h("span", { class: "lv-map-title" }), h("span", { class: "lv-tabs", role: "tablist" }, ...tabs));
+    this.mapTitle = map.element.querySelector(".lv-map-title");
+    this.map = map;
+    this.solid = h("div", { class: "lv-plot lv-solid", hidden: true });
+    map.frame.append(this.solid);
+    pictures.append(slope.element, map.element);
+    this.derivative = new Picture(Plotly, slope.plot, figures.derivative);
+    this.contour = new Picture(Plotly, map.plot, figures.contour);
+    this.surface = new Picture(Plotly, this.solid, figures.surface);
+    this.pictures.push(this.derivative, this.contour, this.surface);
+  }
+
+  axes() {
+    const { low, high } = this.stage.data;
+    const side = Float64Array.from({ length: 61 }, (_, i) => low + ((high - low) * i) / 60);
+    this.contour?.set(0, { x: side, y: side });
+    this.surface?.set(0, { x: side, y: side });
+  }
+
+  handles() {
+    const { stage } = this;
+    const { data } = stage;
+    const end = () => {
+      stage.report();
+      this.keepInSight();
+    };
+    const along = (track) => ({
+      place: (value) => [this.curve.place(value, 0)[0], this.main.frame.clientHeight - 92 + TRACKS[track]],
+      unplace: (left) => this.curve.unplace(left, 0)[0],
+    });
+    this.main.overlay.append(
+      ...["pred", "target"].map((name) => h("span", { class: "lv-track", style: `bottom:${92 - TRACKS[name]}px` }, h("i", {}, data.handleSpecs.find((spec) => spec.name === name).label))),
+    );
+    this.guides = ["pred", "target"].map((name) => h("span", { class: `lv-guide lv-guide-${name}` }));
+    this.main.overlay.append(...this.guides);
+    this.sliders = data.handleSpecs.map((spec) =>
+      slider({ area: this.main.overlay, spec, ...along(spec.name), className: `lv-${spec.name}`, end, move: (name, value) => this.move({ [name]: value }) }),
+    );
+    if (this.contour) {
+      this.point = plane({
+        area: this.map.overlay,
+        name: "point",
+        label: data.text.point,
+        specs: data.handleSpecs,
+        className: "lv-point",
+        place: (pred, target) => this.contour.place(pred, target),
+        unplace: (left, top) => this.contour.unplace(left, top),
+        move: ([pred, target]) => this.move({ pred, target }),
+        end,
+      });
+    }
+  }
+
+  move(values) {
+    this.still?.();
+    this.stage.moved(values);
+    this.place();
+  }
+
+  /** Put every handle where the state says; also after a picture changed its size. */
+  place() {
+    if (!this.sliders) return;
+    const { handles } = this.stage;
+    for (const handle of this.sliders) handle.set(handles[handle.spec.name]);
+    this.guides.forEach((guide, i) => {
+      guide.style.transform = `translateX(${this.curve.place(handles[["pred", "target"][i]], 0)[0]}px)`;
+    });
+    this.point?.set([handles.pred, handles.target]);
+  }
+
+  sync() {
+    this.place();
+    if (!this.contour) return;
+    const { stage } = this;
+    const solid = stage.tab === "surface";
+    this.solid.hidden = !solid;
+    this.map.overlay.hidden = solid;
+    this.map.plot.classList.toggle("lv-away", solid);
+    for (const tab of this.tabs) tab.setAttribute("aria-selected", String(tab.dataset.tab === stage.tab));
+    const loss = stage.data.losses.find((entry) => entry.key === stage.focus);
+    this.mapTitle.textContent = loss ? fill(stage.data.text.map, { name: loss.name }) : "";
+    const key = JSON.stringify([stage.focus, stage.params[stage.focus]]);
+    if (key !== this.mapped) this.mapped = undefined;
+  }
+
+  show(tab) {
+    this.stage.tab = tab;
+    this.mapped = undefined;
+    this.sync();
+    this.stage.ask();
+    this.stage.report();
+  }
+
+  /** The contour does not depend on the handles, only on the loss and its parameters: asked for when these change. */
+  wanted() {
+    const { focus, params } = this.stage;
+    if (!this.contour) return ["curve"];
+    const views = ["curve", "derivative", `formula:${focus}`];
+    if (JSON.stringify([focus, params[focus]]) !== this.mapped) views.push(`surface:${focus}`);
+    return views;
+  }
+
+  draw(frame) {
+    const { curve, tangent, arrows, derivative } = frame.arrays;
+    const keys = this.stage.data.losses.map((loss) => loss.key);
+    const ends = rows({ ...tangent, shape: [this.count * 2, 2] });
+    rows(curve).forEach((y, i) => {
+      this.curve.set(i, { y });
+      this.curve.set(this.count + i, { x: ends[2 * i], y: ends[2 * i + 1] });
+    });
+    const values = keys.map((key) => frame.numbers[key]?.loss ?? null);
+    const at = keys.map(() => frame.handles.pred);
+    this.curve.set(2 * this.count, { x: at, y: values });
+    this.curve.set(2 * this.count + 1, arrowTrace(rows(arrows), values));
+    if (!this.fitted) this.fitTo(frame);
+    this.curve.draw(frame.seq);
+    if (!this.contour) return;
+    rows(derivative).forEach((y, i) => this.derivative.set(i, { y }));
+    this.derivative.set(this.count, { x: at, y: keys.map((key) => frame.numbers[key]?.gradient ?? null) });
+    this.derivative.draw(frame.seq);
+    const { focus, params } = this.stage;
+    const surface = frame.arrays[`surface:${focus}`];
+    if (surface) {
+      const z = rows(surface);
+      this.contour.set(0, { z });
+      this.surface.set(0, { z });
+      this.contour.draw(frame.seq);
+      this.mapped = JSON.stringify([focus, frame.params[focus]]);
+      if (JSON.stringify(params[focus]) !== JSON.stringify(frame.params[focus])) this.mapped = undefined;
+      this.stale = true;
+    }
+    this.map.plot.dataset.seq = frame.seq;
+    if (this.stage.tab === "surface") this.solidSoon(frame.seq);
+  }
+
+  /** WebGL is slow where it is emulated: the surface is drawn when the finger pauses. */
+  solidSoon(seq) {
+    clearTimeout(this.solidTimer);
+    this.solidTimer = setTimeout(() => {
+      if (this.stale) this.surface.draw(seq);
+      else this.solid.dataset.seq = seq;
+      this.stale = false;
+    }, PAUSE_MS);
+  }
+
+  fit() {
+    this.fitted = false;
+    this.stage.ask();
+  }
+
+  /** Ranges from the losses near the label, so that a parabola's far ends do not flatten the rest. */
+  fitTo(frame) {
+    const { pred, target } = frame.handles;
+    const reach = Math.max(WINDOW, Math.abs(pred - target) + 0.5);
+    const near = Array.from(this.grid, (x) => Math.abs(x - target) <= reach);
+    const highest = (array, size) => array.values.reduce((most, v, i) => (near[i % this.grid.length] && Number.isFinite(v) ? Math.max(most, size(v)) : most), 0);
+    const top = highest(frame.arrays.curve, (v) => v) || 1;
+    this.curve.range("yaxis", -0.04 * top, top * FIT_SPARE);
+    if (this.derivative) {
+      const steep = (highest(frame.arrays.derivative, Math.abs) || 1) * FIT_SPARE;
+      this.derivative.range("yaxis", -steep, steep);
+    }
+    this.fitted = true;
+  }
+
+  /** Axes keep their range under the finger; a point that has left the picture brings a new range once let go. */
+  keepInSight() {
+    const frame = this.stage.frame;
+    const top = this.curve.layout.yaxis.range?.[1] ?? Infinity;
+    if (frame && Object.values(frame.numbers).some((numbers) => numbers.loss > top)) this.fit();
+  }
+
+  redress() {
+    for (const picture of this.pictures) {
+      picture.tokens = this.stage.tokens;
+      picture.schedule();
+    }
+  }
+
+  summary(frame) {
+    const { data } = this.stage;
+    const { pred, target } = frame.handles;
+    const parts = data.losses.map((loss) => {
+      const numbers = frame.numbers[loss.key];
+      return fill(data.text.sentence, { name: loss.name, loss: digits(numbers?.loss), gradient: digits(numbers?.gradient) });
+    });
+    return `${fill(data.text.position, { pred: digits(pred), target: digits(target) })} ${parts.join(" ")}`;
+  }
+
+  table(frame) {
+    const { losses, text } = this.stage.data;
+    const curves = rows(frame.arrays.curve);
+    const slopes = rows(frame.arrays.derivative);
+    const head = [text.prediction, ...losses.flatMap((loss) => [loss.name, `${loss.name}: ${text.slope}`])];
+    const body = [];
+    for (let i = 0; i < this.grid.length; i += 20) {
+      body.push([this.grid[i], ...losses.flatMap((_, j) => [curves[j][i], slopes[j][i]])]);
+    }
+    return { head, body };
+  }
+
+  /** On the home page the prediction moves by itself, slowly, until somebody takes it. */
+  wander() {
+    const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    if (calm) return;
+    const start = performance.now();
+    const step = (now) => {
+      if (!this.wandering || !this.main.element.isConnected) return;
+      const pred = 0.5 + 3 * Math.sin((now - start) / 2400);
+      this.stage.handles.pred = Math.round(pred * 1000) / 1000;
+      this.place();
+      this.stage.ask();
+      requestAnimationFrame(step);
+    };
+    this.wandering = true;
+    this.still = () => (this.wandering = false);
+    this.main.overlay.addEventListener("pointerdown", this.still, { once: true, capture: true });
+    this.main.overlay.addEventListener("focusin", this.still, { once: true });
+    requestAnimationFrame(step);
+  }
+
+  dispose() {
+    clearTimeout(this.solidTimer);
+    this.wandering = false;
+    for (const picture of this.pictures) picture.dispose();
+  }
+}
+
+/** One trace for all arrows: from each point to where a gradient step would move it. */
+function arrowTrace(steps, values) {
+  const x = [];
+  const y = [];
+  const size = [];
+  steps.forEach(([from, to], i) => {
+    if (values[i] == null) return;
+    x.push(from, to, null);
+    y.push(values[i], values[i], null);
+    size.push(0, Math.abs(to - from) > 0.02 ? 11 : 0, 0);
+  });
+  return { x, y, marker: { symbol: "arrow", size, angleref: "previous", color: "@warm", opacity: 1, line: { width: 0 } } };
+}

@@ -1,0 +1,65 @@
+"""Explore: choose a scene and losses, drag, read the numbers."""
+
+from dataclasses import replace
+
+import streamlit as st
+
+from lossviz.losses import CATALOGUE, get
+from lossviz.scenes import MAX_LOSSES, SCENES, get_scene
+from lossviz.scenes.state import parse
+from lossviz.ui.explore import stage, write_query
+from lossviz.ui.words import tr
+
+state, problems = parse(st.query_params.to_dict(), CATALOGUE)
+
+
+def choose_scene() -> None:
+    """Start the chosen scene with its own opening losses."""
+    write_query(parse({"scene": st.session_state["scene"]}, CATALOGUE)[0])
+
+
+def choose_losses() -> None:
+    """Keep handles and parameters; only the list of losses changes."""
+    losses = tuple(get(key) for key in st.session_state["losses"])
+    params = {loss.key: state.params.get(loss.key, loss.resolve({})) for loss in losses}
+    focus = state.focus if state.focus in params else next(iter(params), "")
+    write_query(replace(state, losses=losses, params=params, focus=focus))
+
+
+# The address is the truth: Back, a link or a reload changes it, and the widgets follow.
+st.session_state["scene"] = state.scene.key
+st.session_state["losses"] = [loss.key for loss in state.losses]
+with st.sidebar:
+    st.radio(
+        tr("Scene"),
+        [scene.key for scene in SCENES],
+        format_func=lambda key: tr(get_scene(key).name),
+        key="scene",
+        on_change=choose_scene,
+        help=tr("What you drag: numbers on a line, or the probabilities of three classes."),
+    )
+    st.multiselect(
+        tr("Losses"),
+        [loss.key for loss in state.scene.losses(CATALOGUE)],
+        format_func=lambda key: tr(get(key).name),
+        key="losses",
+        on_change=choose_losses,
+        max_selections=MAX_LOSSES,
+        help=tr("Each one gets a curve; colour and dash follow the order of this list."),
+    )
+st.markdown(f"**{tr(state.scene.task)}**")
+for problem in problems:
+    st.warning(problem, icon=":material/error:")
+if state.losses:
+    stage(state)
+    for loss in state.losses:
+        if loss.key == state.focus:
+            with st.expander(tr("{name} in PyTorch, Keras and Optax", name=tr(loss.name))):
+                st.code(loss.pytorch(state.params[loss.key]), language="python")
+                for code in (loss.code.keras, loss.code.optax):
+                    if code:
+                        st.code(code, language="python")
+                if loss.code.note:
+                    st.caption(tr(loss.code.note))
+else:
+    st.info(tr("Choose at least one loss on the left."), icon=":material/arrow_back:")
