@@ -109,7 +109,11 @@ def extremes(loss: Loss, dtype: torch.dtype) -> list[dict[str, Tensor]]:
         "binary": [{"pred": of(1000, -1000, 1000, -1000, 0), "target": of(0, 0, 1, 1, 0.5)}],
         "margin": [{"pred": of(1000, -1000, 1, 0), "target": of(1, 1, 1, -1)}],
         "classes": [{"pred": logits, "target": labels}, {"pred": torch.zeros_like(logits), "target": labels}],
-        "pairs": [{"x1": of([0, 0], [1e6, 0], [1, 0]), "x2": of([1, 2], [-1e6, 0], [1e-6, 0])}],
+        "pairs": [
+            {"x1": of([0, 0], [1e6, 0], [1, 0]), "x2": of([1, 2], [-1e6, 0], [1e-6, 0])},
+            # Shorter than the largest eps without being zero.
+            {"x1": of([3e-3, 4e-3], [1, 1]), "x2": of([1, 1], [-3e-3, 4e-3])},
+        ],
     }
     weight = {"weight": of(0, 1, 10)} if "weight" in loss.inputs else {}
     return [inputs | weight for inputs in kinds[loss.input_kind]]
