@@ -27,4 +27,4 @@ EXPOSE 8501
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8501/_stcore/health', timeout=3)"]
 
-CMD ["sh", "-c", "lossviz data || echo 'Starting without MNIST: exploring works, training waits for the data.'; exec streamlit run app.py --server.address=0.0.0.0 --server.port=8501 --server.headless=true"]
+CMD ["sh", "-c", "lossviz data || echo 'Starting without MNIST: exploring works, training waits for the data.'; exec streamlit run app.py --server.address=0.0.0.0 --server.port=8501"]

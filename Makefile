@@ -9,7 +9,7 @@ PIP := $(BIN)/pip --disable-pip-version-check install --no-build-isolation
 app: port setup
 	@$(BIN)/lossviz data || echo "Starting without MNIST: exploring works, training waits for the data."
 	@echo "lossviz on http://localhost:$(PORT)"
-	@$(BIN)/streamlit run app.py --server.port=$(PORT) --server.headless=true
+	@$(BIN)/streamlit run app.py --server.port=$(PORT)
 
 test: setup-test browser
 	$(BIN)/lossviz data
