@@ -2,7 +2,18 @@
 
 from lossviz.training.bridges import BRIDGES, Bridge, Objective, objective, offered, validate
 from lossviz.training.data import Dataset
-from lossviz.training.engine import Diverged, Done, Event, Points, Started, Tick, choose_device, device_name, train
+from lossviz.training.engine import (
+    Diverged,
+    Done,
+    Event,
+    Points,
+    Started,
+    Tick,
+    choose_device,
+    chosen_threads,
+    device_name,
+    train,
+)
 
 __all__ = [
     "BRIDGES",
@@ -16,6 +27,7 @@ __all__ = [
     "Started",
     "Tick",
     "choose_device",
+    "chosen_threads",
     "device_name",
     "objective",
     "offered",

@@ -5,6 +5,7 @@ touches another's numbers, so a member's series is the same bit for bit whatever
 """
 
 import math
+import os
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -76,6 +77,20 @@ TICK = Tick()
 def choose_device() -> torch.device:
     """CUDA if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def chosen_threads() -> int:
+    """How many threads training uses on a CPU: LOSSVIZ_THREADS, else 1.
+
+    One, because a second one gains little on networks this small and can cost many times as much on a busy machine.
+
+    Raises:
+        ValueError: the variable is no whole number from 1 to 256.
+    """
+    wanted = os.environ.get("LOSSVIZ_THREADS") or "1"
+    if not wanted.isdecimal() or not 1 <= int(wanted) <= 256:
+        raise ValueError(f"LOSSVIZ_THREADS is {wanted[:40]!r}; it must be a whole number from 1 to 256")
+    return int(wanted)
 
 
 def device_name(device: torch.device) -> str:

@@ -27,10 +27,10 @@ def until(events, step):
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_members_are_paired_bit_for_bit(mnist, model):
+def test_members_are_paired_bit_for_bit(dataset, model):
     steps = {"batch_size": 250, "record_every": 2, "evaluate_every": 5}
-    together = until(train(spec("mse", "mse", "hinge", model=model, **steps), mnist), 20)
-    alone = until(train(spec("mse", model=model, **steps), mnist), 20)
+    together = until(train(spec("mse", "mse", "hinge", model=model, **steps), dataset), 20)
+    alone = until(train(spec("mse", model=model, **steps), dataset), 20)
     expected = series(alone, 0)
     assert len(expected) == 2 * 11 + 2 * 4
     assert series(together, 0) == expected
@@ -38,23 +38,23 @@ def test_members_are_paired_bit_for_bit(mnist, model):
     assert series(together, 2) != expected
 
 
-def test_a_whole_run_is_paired_too(mnist):
-    together = series(train(spec("mae", "mse"), mnist), 1)
-    assert together == series(train(spec("mse"), mnist), 0)
+def test_a_whole_run_is_paired_too(dataset):
+    together = series(train(spec("mae", "mse"), dataset), 1)
+    assert together == series(train(spec("mse"), dataset), 0)
     assert {metric for _, metric, _ in together} == METRICS
 
 
-def test_the_seed_decides_and_another_seed_differs(mnist):
-    first = series(train(spec("cross_entropy", seed=5), mnist), 0)
+def test_the_seed_decides_and_another_seed_differs(dataset):
+    first = series(train(spec("cross_entropy", seed=5), dataset), 0)
     torch.rand(3)
-    assert series(train(spec("cross_entropy", seed=5), mnist), 0) == first
-    assert series(train(spec("cross_entropy", seed=6), mnist), 0) != first
+    assert series(train(spec("cross_entropy", seed=5), dataset), 0) == first
+    assert series(train(spec("cross_entropy", seed=6), dataset), 0) != first
 
 
-def test_points_fall_on_the_steps_of_the_spec(mnist):
+def test_points_fall_on_the_steps_of_the_spec(dataset):
     given = spec("mse", batch_size=1_024, epochs=2, record_every=7, evaluate_every=25)
     found = {}
-    for step, metric, _ in series(train(given, mnist), 0):
+    for step, metric, _ in series(train(given, dataset), 0):
         found.setdefault(metric, []).append(step)
     assert given.steps_per_epoch == 59
     recorded = [1, *range(7, 118, 7), 118]
@@ -63,17 +63,17 @@ def test_points_fall_on_the_steps_of_the_spec(mnist):
     assert found["test_loss"] == found["test_accuracy"] == [59, 118]
 
 
-def test_the_numbers_are_those_of_a_plain_loop(mnist):
+def test_the_numbers_are_those_of_a_plain_loop(dataset):
     """Two steps written out with autograd and torch.optim give the same losses, norms and accuracy."""
     given = spec("cross_entropy", batch_size=30_000, record_every=1, evaluate_every=2)
-    points = {(step, metric): float.fromhex(value) for step, metric, value in series(train(given, mnist), 0)}
+    points = {(step, metric): float.fromhex(value) for step, metric, value in series(train(given, dataset), 0)}
     from lossviz.models import NETWORKS
 
     network = NETWORKS["softmax"].build(0)
     adam = torch.optim.Adam(network.parameters(), lr=0.01)
     order = torch.randperm(60_000, generator=torch.Generator().manual_seed(0))
     for step, chosen in enumerate(order.split(30_000), start=1):
-        loss = torch.nn.functional.cross_entropy(network(mnist.images[chosen] / 255), mnist.labels[chosen])
+        loss = torch.nn.functional.cross_entropy(network(dataset.images[chosen] / 255), dataset.labels[chosen])
         adam.zero_grad()
         loss.backward()
         norm = torch.cat([p.grad.flatten() for p in network.parameters()]).norm()
@@ -81,32 +81,32 @@ def test_the_numbers_are_those_of_a_plain_loop(mnist):
         assert points[step, "grad_norm"] == pytest.approx(norm.item(), rel=1e-4)
         adam.step()
     with torch.no_grad():
-        logits = network(mnist.test_images / 255)
-    right = logits.argmax(-1) == mnist.test_labels
+        logits = network(dataset.test_images / 255)
+    right = logits.argmax(-1) == dataset.test_labels
     assert points[2, "test_accuracy"] == pytest.approx(right.double().mean().item(), abs=2e-4)
     assert points[2, "test_accuracy_sample"] == pytest.approx(right[::10].double().mean().item(), abs=2e-3)
-    expected = torch.nn.functional.cross_entropy(logits, mnist.test_labels).item()
+    expected = torch.nn.functional.cross_entropy(logits, dataset.test_labels).item()
     assert points[2, "test_loss"] == pytest.approx(expected, rel=1e-5)
 
 
-def test_train_loss_is_the_mean_since_the_last_point(mnist):
-    each = series(train(spec("mse", record_every=1), mnist), 0)
+def test_train_loss_is_the_mean_since_the_last_point(dataset):
+    each = series(train(spec("mse", record_every=1), dataset), 0)
     single = {step: float.fromhex(value) for step, metric, value in each if metric == "train_loss"}
-    for step, metric, value in series(train(spec("mse", record_every=10), mnist), 0):
+    for step, metric, value in series(train(spec("mse", record_every=10), dataset), 0):
         if metric == "train_loss" and step > 1:
             since = range(2 if step == 10 else step - 9, step + 1)
             assert float.fromhex(value) == pytest.approx(math.fsum(single[s] for s in since) / len(since), rel=1e-6)
 
 
-def test_the_first_point_comes_after_the_first_step(mnist):
-    events = train(spec("mse", "mae"), mnist)
+def test_the_first_point_comes_after_the_first_step(dataset):
+    events = train(spec("mse", "mae"), dataset)
     first = next(event for event in events if isinstance(event, Points))
     assert first.points[0][:3] == (0, 1, "train_loss")
     events.close()
 
 
-def test_started_and_done_frame_the_run(mnist):
-    events = [event for event in train(spec("mse", "huber"), mnist) if not isinstance(event, Tick)]
+def test_started_and_done_frame_the_run(dataset):
+    events = [event for event in train(spec("mse", "huber"), dataset) if not isinstance(event, Tick)]
     assert isinstance(events[0], Started) and isinstance(events[-1], Done)
     assert events[0].device == "CPU, 1 thread" and events[0].threads == 1 and events[0].total_steps == 60
     assert len(events[0].bridges) == 2 and "Huber" in events[0].bridges[1]
@@ -118,14 +118,14 @@ def test_started_and_done_frame_the_run(mnist):
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_every_optimizer_learns(mnist, name):
+def test_every_optimizer_learns(dataset, name):
     rate = {"sgd": 0.5, "momentum": 0.1, "adam": 0.01}[name]
-    *_, done = train(spec("cross_entropy", batch_size=256, optimizer=name, learning_rate=rate), mnist)
+    *_, done = train(spec("cross_entropy", batch_size=256, optimizer=name, learning_rate=rate), dataset)
     assert done.test_accuracy[0] > 0.89
 
 
 @pytest.mark.parametrize(("bad", "word"), [(math.nan, "not a number"), (math.inf, "infinite")])
-def test_a_loss_that_is_no_number_ends_its_member_alone(mnist, monkeypatch, bad, word):
+def test_a_loss_that_is_no_number_ends_its_member_alone(dataset, monkeypatch, bad, word):
     calls = itertools.count(1)
     gradient = Objective.gradient
 
@@ -134,10 +134,10 @@ def test_a_loss_that_is_no_number_ends_its_member_alone(mnist, monkeypatch, bad,
         # The gradient of step 20 spoils the weights, so that step 21 has the first bad loss.
         return found * bad if self.loss.key == "mse" and next(calls) == 20 else found
 
-    alone = series(train(spec("mae"), mnist), 0)
+    alone = series(train(spec("mae"), dataset), 0)
     monkeypatch.setattr(Objective, "gradient", breaks)
     monkeypatch.setattr(Objective, "values", _infinite_for_nan(bad))
-    events = list(train(spec("mse", "mae", record_every=8, evaluate_every=60), mnist))
+    events = list(train(spec("mse", "mae", record_every=8, evaluate_every=60), dataset))
     (end,) = [event for event in events if isinstance(event, Diverged)]
     assert (end.member, end.step) == (0, 21)
     assert "mse stopped at step 21" in end.message and word in end.message
@@ -152,20 +152,20 @@ def _infinite_for_nan(bad):
     return lambda self, logits, labels: values(self, logits, labels).nan_to_num(nan=bad)
 
 
-def test_a_run_whose_members_have_all_ended_ends(mnist, monkeypatch):
+def test_a_run_whose_members_have_all_ended_ends(dataset, monkeypatch):
     monkeypatch.setattr(Objective, "values", lambda self, logits, labels: logits[:, 0] * math.nan)
-    events = [event for event in train(spec("mse", "mae"), mnist) if not isinstance(event, Tick)]
+    events = [event for event in train(spec("mse", "mae"), dataset) if not isinstance(event, Tick)]
     assert [type(event) for event in events] == [Started, Diverged, Diverged, Done]
     assert events[-1].test_accuracy == (None, None)
 
 
-def test_one_epoch_of_the_article_s_experiment_passes_ninety_percent(mnist):
-    *_, done = train(RunSpec(losses=ARTICLE.losses, epochs=1), mnist)
+def test_one_epoch_of_the_article_s_experiment_passes_ninety_percent(dataset):
+    *_, done = train(RunSpec(losses=ARTICLE.losses, epochs=1), dataset)
     assert 0.90 < done.test_accuracy[0] < 0.925
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
-def test_the_article_s_experiment_ends_between_920_and_930(mnist, seed):
-    *_, done = train(RunSpec(losses=ARTICLE.losses, seed=seed), mnist)
+def test_the_article_s_experiment_ends_between_920_and_930(dataset, seed):
+    *_, done = train(RunSpec(losses=ARTICLE.losses, seed=seed), dataset)
     assert 0.920 <= done.test_accuracy[0] <= 0.930
