@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ from lossviz.runs import Point, Run, Store, json_number
 
 BACKFILL = 20_000
 """Points in one message of the past."""
+LOOK_AGAIN = 1.0
+"""Seconds of silence after which the store is asked about a run that another program trains."""
 BEHIND = 2_000
 """Batches that wait for a slow reader before it is sent away to come back and read the store instead."""
 
@@ -41,16 +44,19 @@ async def run_socket(socket: WebSocket, gate: Gate, store: Store, queue: Queue) 
 async def _follow(socket: WebSocket, run_id: str, after: int, store: Store, queue: Queue) -> None:
     loop = asyncio.get_running_loop()
     news: asyncio.Queue[Run | Sequence[Point]] = asyncio.Queue()
+    # Subscribed before the past is read: what is committed in between comes twice and is dropped by its number.
     unsubscribe = queue.subscribe(run_id, lambda item: loop.call_soon_threadsafe(news.put_nowait, item))
     leaving = asyncio.create_task(_until_left(socket))
     try:
         last = await _backfill(socket, run_id, after, store)
         while not leaving.done():
             getting = asyncio.create_task(news.get())
-            await asyncio.wait((getting, leaving), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((getting, leaving), timeout=LOOK_AGAIN, return_when=asyncio.FIRST_COMPLETED)
             if not getting.done():
                 getting.cancel()
-                return
+                if not leaving.done() and await asyncio.to_thread(_elsewhere, run_id, store, queue):
+                    last = await _backfill(socket, run_id, last, store)
+                continue
             if news.qsize() > BEHIND:
                 await socket.close(4408, "Too far behind; come back for the rest.")
                 return
@@ -61,6 +67,11 @@ async def _follow(socket: WebSocket, run_id: str, after: int, store: Store, queu
     finally:
         unsubscribe()
         leaving.cancel()
+
+
+def _elsewhere(run_id: str, store: Store, queue: Queue) -> bool:
+    """Whether another program trains the run, one that tells nobody here of its points."""
+    return queue.position(run_id) is None and not store.get(run_id).over
 
 
 async def _pass_on(socket: WebSocket, items: Sequence[Run | Sequence[Point]], last: int) -> int:
@@ -107,5 +118,6 @@ def progress(run: Run) -> dict[str, Any]:
         "device": run.device,
         "threads": run.threads,
         "started": run.started,
+        "elapsed": time.time() - run.started if run.started else 0.0,
         "finished": run.finished,
     }

@@ -157,8 +157,8 @@ def _loss(loss: Loss) -> dict[str, Any]:
         "key": loss.key,
         "name": tr(loss.name),
         "params": {name: _param(param) for name, param in loss.params.items() if not isinstance(param, Choice | Flag)},
-        "formula": [_mathml(line.latex) for line in loss.formula],
-        "gradient": _mathml(loss.gradient),
+        "formula": [mathml(line.latex) for line in loss.formula],
+        "gradient": mathml(loss.gradient),
         "pitfalls": [tr(pitfall) for pitfall in loss.pitfalls],
         "reference": tr(loss.reference),
     }
@@ -175,5 +175,5 @@ def _param(param: Param) -> dict[str, Any]:
 
 
 @lru_cache(512)
-def _mathml(latex: str) -> str:
+def mathml(latex: str) -> str:
     return convert(latex)

@@ -40,7 +40,8 @@ def serve() -> Iterator[None]:
 
 def frame() -> None:
     """Show the navigation and run the page that the address names."""
-    st.set_page_config(page_title="lossviz", page_icon=str(WEB / "icon.svg"), layout="wide")
+    icon = str(WEB / "icon.svg")
+    st.set_page_config(page_title="lossviz", page_icon=icon, layout="wide", initial_sidebar_state=264)
     st.html(_STYLE)
     pages = [
         st.Page("home.py", title=tr("Home"), icon=":material/home:", default=True),

@@ -1,7 +1,7 @@
 // Three classes: probabilities on the simplex, the label at a corner, logits on their tracks, gradients as bars.
 
+import { card } from "./cards.js";
 import { clamp, digits, fill, h } from "./dom.js";
-import { card } from "./explore.js";
 import { plane, slider } from "./handles.js";
 import { Picture, rows } from "./plots.js";
 

@@ -1,8 +1,9 @@
 // The explorer: pictures that a finger moves, exact numbers beside them. All loss maths is the server's.
 
+import { swatch } from "./cards.js";
 import * as classes from "./classes.js";
 import { digits, fill, h, math, show } from "./dom.js";
-import { loadPlotly, theme } from "./plots.js";
+import { loadPlotly, theme, watchTheme } from "./plots.js";
 import * as regression from "./regression.js";
 import { SceneSocket } from "./socket.js";
 
@@ -76,7 +77,10 @@ class Stage {
     root.classList.toggle("lv-hero", Boolean(data.hero));
     this.geometry = GEOMETRIES[data.scene].create({ Plotly, stage: this, pictures });
     this.ready = true;
-    this.watchTheme();
+    this.themes ??= watchTheme(root, () => {
+      this.tokens = theme(root);
+      this.geometry.redress();
+    });
     this.sync();
     this.socket ??= new SceneSocket({
       base: data.base,
@@ -177,22 +181,6 @@ class Stage {
 
   say(text) {
     if (this.status) this.status.textContent = text;
-  }
-
-  /** Streamlit changes its theme in place: look again when it may have. */
-  watchTheme() {
-    this.themes?.disconnect();
-    const look = () => {
-      const tokens = theme(this.root);
-      if (JSON.stringify(tokens) === JSON.stringify(this.tokens)) return;
-      this.tokens = tokens;
-      this.geometry.redress();
-    };
-    this.themes = new MutationObserver(() => setTimeout(look, 50));
-    for (let element = this.root; element && element !== document.body; element = element.parentElement) {
-      this.themes.observe(element, { attributes: true, attributeFilter: ["class", "style"] });
-    }
-    this.themes.observe(document.head, { childList: true, subtree: true });
   }
 
   /** The right column: numbers of every loss, then parameters and formula of the one in focus. */
@@ -309,23 +297,4 @@ class Stage {
     clearTimeout(this.describing);
     stages.delete(this.root);
   }
-}
-
-const DASH = { solid: "" };
-
-function swatch(position, dash) {
-  const pattern = DASH[dash] ?? dash.replaceAll("px", "");
-  const holder = document.createElement("span");
-  holder.className = "lv-swatch";
-  holder.innerHTML = `<svg width="28" height="8" aria-hidden="true"><line x1="1" y1="4" x2="27" y2="4" style="stroke:var(--lv-loss${position})" stroke-width="3" stroke-dasharray="${pattern}"/></svg>`;
-  return holder;
-}
-
-/** A card with a picture in it and room for handles over it. */
-export function card(className, title, ...extras) {
-  const plot = h("div", { class: "lv-plot" });
-  const overlay = h("div", { class: "lv-overlay" });
-  const frame = h("div", { class: "lv-frame" }, plot, overlay);
-  const element = h("figure", { class: `lv-card ${className}` }, h("figcaption", {}, h("span", {}, title), ...extras), frame);
-  return { element, plot, overlay, frame };
 }

@@ -38,6 +38,23 @@ export function theme(root) {
   return tokens;
 }
 
+/** Streamlit changes its theme in place: call `changed` whenever the colours around `root` are others than before. */
+export function watchTheme(root, changed) {
+  const state = () => ["--st-background-color", "--st-text-color", "--st-font"].map((name) => getComputedStyle(root).getPropertyValue(name)).join();
+  let known = state();
+  const look = () => {
+    if (!root.isConnected || state() === known) return;
+    known = state();
+    changed();
+  };
+  const observer = new MutationObserver(() => setTimeout(look, 50));
+  for (let element = root; element && element !== document.body; element = element.parentElement) {
+    observer.observe(element, { attributes: true, attributeFilter: ["class", "style"] });
+  }
+  observer.observe(document.head, { childList: true, subtree: true });
+  return observer;
+}
+
 function luminance(colour) {
   const canvas = document.createElement("canvas").getContext("2d");
   canvas.fillStyle = colour;
@@ -71,6 +88,7 @@ export class Picture {
   /** Set a trace's fields; drawn with the next `draw`. */
   set(index, fields) {
     Object.assign(this.data[index], fields);
+    this.layout.datarevision = (this.layout.datarevision ?? 0) + 1; // arrays that only grew are the same object to Plotly
   }
 
   /** Set an axis's range; a handle over the picture keeps its place until it is drawn. */

@@ -1,7 +1,7 @@
 // Scalar regression: prediction and label on a line; curves, derivative, contour or surface.
 
+import { card } from "./cards.js";
 import { digits, fill, h } from "./dom.js";
-import { card } from "./explore.js";
 import { plane, slider } from "./handles.js";
 import { Picture, rows } from "./plots.js";
 
