@@ -1,5 +1,6 @@
 """The house itself: import rules, pins, the container file, the Makefile, and what lies at the top."""
 
+import ast
 import os
 import socket
 import subprocess
@@ -57,6 +58,26 @@ def test_pins_satisfy_the_ranges():
 
 def test_torch_is_pinned_without_a_build_tag():
     assert version(pins()["torch"]) == "2.13.0"
+
+
+def test_every_imported_package_is_declared():
+    """An import that another package happens to satisfy breaks on the day that package drops it."""
+    sources = [ROOT / "app.py", *(ROOT / "pages").rglob("*.py"), *(ROOT / "lossviz").rglob("*.py")]
+    imported = {name for path in sources for name in imports(ast.parse(path.read_text()))}
+    distributions = metadata.packages_distributions()
+    foreign = imported - sys.stdlib_module_names - {"lossviz"}
+    declared = {canonicalize_name(need.name) for need in ranges()}
+    undeclared = {
+        name for name in foreign if not declared & {canonicalize_name(d) for d in distributions.get(name, ())}
+    }
+    assert undeclared == set()
+
+
+def imports(tree: ast.AST) -> set[str]:
+    """The top-level names of the absolute imports in a module."""
+    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level == 0}
+    return {name.partition(".")[0] for name in names}
 
 
 def needed(requirement: Requirement) -> Iterator[str]:
