@@ -99,9 +99,7 @@ class RunSpec:
 
     def labels(self) -> tuple[str, ...]:
         """One distinct name per member: the loss's key, with ``#2``, ``#3`` for one that is entered again."""
-        keys = [choice.key for choice in self.losses]
-        seen = [keys[: place + 1].count(key) for place, key in enumerate(keys)]
-        return tuple(key if count == 1 else f"{key}#{count}" for key, count in zip(keys, seen, strict=True))
+        return distinct([choice.key for choice in self.losses])
 
     def to_json(self) -> dict[str, Any]:
         """The spec as JSON values; ``RunSpec.parse`` reads it back."""
@@ -149,6 +147,12 @@ class RunSpec:
             if "evaluate_every" in fields
             else 0,
         )
+
+
+def distinct(keys: Sequence[str]) -> tuple[str, ...]:
+    """The keys, with ``#2``, ``#3`` at those that have come before."""
+    seen = [keys[: place + 1].count(key) for place, key in enumerate(keys)]
+    return tuple(key if count == 1 else f"{key}#{count}" for key, count in zip(keys, seen, strict=True))
 
 
 ARTICLE = RunSpec(losses=(LossChoice("cross_entropy", {}),))

@@ -1,0 +1,306 @@
+"""The command line: ``lossviz losses | data | train | runs``. Bad input gives one sentence and exit code 2."""
+
+import argparse
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any, NoReturn
+
+# Torch is imported by the commands that need it: help and the list of runs come at once.
+if TYPE_CHECKING:
+    from lossviz.data import Progress
+    from lossviz.runs import Run, RunSpec, Store
+    from lossviz.training import Dataset, Done, Event
+
+OWNER = "cli"
+START = time.perf_counter()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code: 0, 1 (it failed), 2 (bad input), 130 (stopped by Ctrl-C)."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.command(options)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read our lines has left; the interpreter's last flush must not complain again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def losses(options: argparse.Namespace) -> int:
+    """List the catalogue."""
+    from lossviz.losses import CATALOGUE
+    from lossviz.training import offered
+
+    trainable = offered()
+    if options.json:
+        print(
+            json.dumps(
+                [
+                    {
+                        "key": loss.key,
+                        "name": loss.name,
+                        "family": loss.family,
+                        "input_kind": loss.input_kind,
+                        "inputs": dict(loss.inputs),
+                        "params": {name: param.default for name, param in loss.params.items()},
+                        "trainable": loss.key in trainable,
+                        "reference": loss.reference,
+                    }
+                    for loss in CATALOGUE
+                ]
+            )
+        )
+        return 0
+    for loss in CATALOGUE:
+        params = ", ".join(f"{name}={param.default}" for name, param in loss.params.items())
+        print(f"{loss.key:<18} {loss.name}{f' ({params})' if params else ''}")
+    return 0
+
+
+def data(options: argparse.Namespace) -> int:
+    """Find or fetch MNIST."""
+    from lossviz.data import DataError, fetch
+
+    try:
+        folder = fetch(_bar(sys.stderr.isatty()))
+    except DataError as error:
+        return _fail(str(error), 1)
+    print(f"MNIST is in {folder}: 60,000 + 10,000 images, checksums verified.")
+    return 0
+
+
+def train(options: argparse.Namespace) -> int:
+    """Train, record the run in the store, print what is measured."""
+    from lossviz.runs import RunSpec, StoreError
+
+    try:
+        spec = RunSpec.parse(_spec(options))
+        dataset = _ready(spec)
+    except ValueError as error:
+        return _fail(str(error), 2)
+    try:
+        with _store() as store:
+            return _train(spec, dataset, store, _json_line if options.json else _text_line)
+    except StoreError as error:
+        return _fail(str(error), 1)
+
+
+def runs(options: argparse.Namespace) -> int:
+    """List the runs, newest first."""
+    from lossviz.runs import StoreError, summary
+
+    try:
+        with _store() as store:
+            found = store.runs()
+    except StoreError as error:
+        return _fail(str(error), 1)
+    if options.json:
+        print(json.dumps([summary(run) for run in found]))
+        return 0
+    for run in found:
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.created))
+        names = ", ".join(choice.label() for choice in run.spec.losses)
+        print(f"{run.id}  {when}  {run.status:<11}  {run.step:>6,} of {run.total_steps:,}  {run.spec.model}: {names}")
+    if not found:
+        print("There are no runs yet; `lossviz train --losses mse` makes one.")
+    return 0
+
+
+Line = Callable[["RunSpec", dict[str, Any]], None]
+
+
+def _train(spec: "RunSpec", dataset: "Dataset", store: "Store", line: Line) -> int:
+    from lossviz.training import train as events
+
+    run = store.create(spec, OWNER)
+    try:
+        for event in events(spec, dataset):
+            _take(run, spec, event, store, line)
+    except (KeyboardInterrupt, BrokenPipeError) as stop:
+        ended = store.finish(run.id, "stopped", f"Stopped at step {store.get(run.id).step:,}.")
+        if isinstance(stop, BrokenPipeError):
+            raise
+        line(spec, {"event": "stopped", "run": run.id, "message": ended.message})
+        return 130
+    except (RuntimeError, MemoryError) as error:
+        ended = store.finish(run.id, "failed", f"The training cannot go on: {error}")
+        return _fail(ended.message, 1)
+    return 0 if store.get(run.id).status == "done" else 1
+
+
+def _take(run: "Run", spec: "RunSpec", event: "Event", store: "Store", line: Line) -> None:
+    from lossviz.training import Diverged, Done, Points, Started
+
+    labels = spec.labels()
+    match event:
+        case Started(device, threads, total_steps, bridges):
+            store.begin(run.id, device=device, threads=threads, bridges=bridges)
+            line(
+                spec,
+                {
+                    "event": "started",
+                    "run": run.id,
+                    "device": device,
+                    "threads": threads,
+                    "total_steps": total_steps,
+                    "bridges": dict(zip(labels, bridges, strict=True)),
+                },
+            )
+        case Points(points):
+            for point in store.append(run.id, points):
+                content = {"step": point.step, "loss": labels[point.member], "metric": point.metric}
+                line(spec, {"event": "point", **content, "value": point.value})
+        case Diverged(_, _, message):
+            store.note(run.id, f"{store.get(run.id).message} {message}".strip())
+            line(spec, {"event": "note", "message": message})
+        case Done():
+            store.finish(run.id, "done" if any(a is not None for a in event.test_accuracy) else "failed")
+            line(spec, {"event": "done", "run": run.id, **_result(spec, event)})
+        case _:
+            pass
+
+
+def _result(spec: "RunSpec", done: "Done") -> dict[str, Any]:
+    return {
+        "test_accuracy": dict(zip(spec.labels(), done.test_accuracy, strict=True)),
+        "seconds": round(done.seconds, 4),
+        "total_seconds": round(time.perf_counter() - START, 4),
+    }
+
+
+def _json_line(spec: "RunSpec", content: dict[str, Any]) -> None:
+    from lossviz.runs import json_number
+
+    if content["event"] == "point":
+        content = {**content, "value": json_number(content["value"])}
+    print(json.dumps(content, allow_nan=False), flush=True)
+
+
+def _text_line(spec: "RunSpec", content: dict[str, Any]) -> None:
+    match content["event"]:
+        case "started":
+            print(f"Run {content['run']} on {content['device']}, {content['total_steps']:,} steps.")
+            for label, bridge in content["bridges"].items():
+                print(f"  {label}: {bridge}")
+        case "point" if content["metric"] == "test_accuracy":
+            epoch = math.ceil(content["step"] / spec.steps_per_epoch)
+            print(f"Epoch {epoch:>3} of {spec.epochs}  {content['loss']:<20} test accuracy {content['value']:.4f}")
+        case "note" | "stopped":
+            print(content["message"])
+        case "done":
+            print(f"Training took {content['seconds']:.2f} s, {content['total_seconds']:.2f} s with everything else.")
+        case _:
+            return
+    sys.stdout.flush()
+
+
+def _ready(spec: "RunSpec") -> "Dataset":
+    """The data on the device; one sentence as a ValueError where something is missing."""
+    import torch
+
+    from lossviz.data import DataError
+    from lossviz.training import Dataset, choose_device, chosen_threads, validate
+
+    validate(spec)
+    torch.set_num_threads(chosen_threads())
+    try:
+        return Dataset.load(choose_device())
+    except DataError as error:
+        raise ValueError(str(error)) from error
+
+
+def _spec(options: argparse.Namespace) -> dict[str, Any]:
+    from lossviz.runs.spec import distinct
+
+    keys = [key.strip() for key in options.losses.split(",")]
+    labels = distinct(keys)
+    params: list[dict[str, Any]] = [{} for _ in keys]
+    for text in options.param:
+        name, equals, value = text.partition("=")
+        loss, dot, param = name.rpartition(".")
+        members = [place for place, key in enumerate(keys) if loss in (key, labels[place])]
+        if not (equals and dot and members):
+            allowed = f"it must read like huber.delta=0.5 and name one of {', '.join(labels)}"
+            raise ValueError(f"--param is {text[:60]!r}; {allowed}")
+        for place in members:
+            params[place][param] = _value(value)
+    chosen = ("model", "optimizer", "learning_rate", "batch_size", "epochs", "seed")
+    given = {name: getattr(options, name) for name in chosen if getattr(options, name) is not None}
+    return {"losses": [{"key": key, "params": p} for key, p in zip(keys, params, strict=True)], **given}
+
+
+def _value(text: str) -> object:
+    """A number, list, true, false or null as JSON has them; anything else stays the text it is and is judged later."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+@contextmanager
+def _store() -> "Iterator[Store]":
+    from lossviz.runs import Store, default_path
+
+    with closing(Store(default_path())) as store:
+        store.interrupt_orphans()
+        yield store
+
+
+def _bar(live: bool) -> "Callable[[Progress], None]":
+    def show(progress: "Progress") -> None:
+        share = min(1.0, progress.done / progress.total)
+        text = f"{progress.file:<32} [{'#' * round(30 * share):<30}] {share:4.0%} from {progress.source}"
+        if live:
+            print(f"\r{text}", end="\n" if share == 1 else "", file=sys.stderr, flush=True)
+        elif share == 1:
+            print(text, file=sys.stderr, flush=True)
+
+    return show
+
+
+def _fail(sentence: str, code: int) -> int:
+    print(f"lossviz: {sentence}", file=sys.stderr)
+    return code
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"lossviz: {message}; see `{self.prog} --help`\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="lossviz", description="Look at loss functions, and train small networks with them.")
+    commands = parser.add_subparsers(required=True, metavar="losses | data | train | runs")
+
+    listing = commands.add_parser("losses", help="list the losses")
+    listing.set_defaults(command=losses)
+    fetching = commands.add_parser("data", help="fetch and verify MNIST")
+    fetching.set_defaults(command=data)
+    past = commands.add_parser("runs", help="list the runs")
+    past.set_defaults(command=runs)
+    training = commands.add_parser("train", help="train one network per loss on MNIST, side by side")
+    training.set_defaults(command=train)
+    for command in (listing, past, training):
+        command.add_argument("--json", action="store_true", help="print JSON")
+
+    training.add_argument("--losses", required=True, help="1 to 8 of them, such as cross_entropy,mse")
+    training.add_argument("--param", action="append", default=[], help="such as huber.delta=0.5; may be repeated")
+    training.add_argument("--model", help="softmax (default), mlp or cnn")
+    training.add_argument("--optimizer", help="adam (default), sgd or momentum")
+    # Numbers are judged by the run's spec, whose sentence names the allowed range.
+    training.add_argument("--learning-rate", type=_value, help="above 0, at most 10 (default 0.001)")
+    training.add_argument("--batch-size", type=_value, help="1 to 2048 (default 32)")
+    training.add_argument("--epochs", type=_value, help="1 to 100 (default 10)")
+    training.add_argument("--seed", type=_value, help="whole number (default 0)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

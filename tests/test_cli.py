@@ -1,0 +1,204 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from lossviz import cli, losses
+from lossviz.runs import Store, default_path
+from lossviz.training import choose_device, device_name
+
+COMMAND = [sys.executable, "-m", "lossviz.cli"]
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("LOSSVIZ_HOME", str(tmp_path))
+    return tmp_path
+
+
+def objects(text):
+    """Each line as strict JSON: NaN and Infinity are no JSON."""
+    return [json.loads(line, parse_constant=pytest.fail) for line in text.splitlines()]
+
+
+def only_run():
+    store = Store(default_path())
+    (run,) = store.runs()
+    points = store.points(run.id)
+    store.close()
+    return run, points
+
+
+def test_losses_lists_the_catalogue(capsys):
+    assert cli.main(["losses"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [loss.key for loss in losses.CATALOGUE]
+    assert cli.main(["losses", "--json"]) == 0
+    (listed,) = objects(capsys.readouterr().out)
+    assert [entry["key"] for entry in listed] == [loss.key for loss in losses.CATALOGUE]
+    assert [entry["key"] for entry in listed if not entry["trainable"]] == ["quantile"]
+
+
+def test_help_needs_no_torch():
+    code = "import sys, lossviz.cli as c\ntry: c.main(['--help'])\nexcept SystemExit: print('torch' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.splitlines()[-1] == "False"
+
+
+def test_data_says_where_they_are(mnist, capsys):
+    assert cli.main(["data"]) == 0
+    assert str(mnist) in capsys.readouterr().out
+
+
+def test_data_that_nobody_has_is_a_sentence(monkeypatch, capsys):
+    from lossviz.data import DataError
+
+    def fails(report):
+        raise DataError("No mirror answered.")
+
+    monkeypatch.setattr("lossviz.data.fetch", fails)
+    assert cli.main(["data"]) == 1
+    assert capsys.readouterr().err == "lossviz: No mirror answered.\n"
+
+
+def test_the_progress_bar_ends_its_line(capsys):
+    from lossviz.data import Progress
+
+    show = cli._bar(live=True)
+    show(Progress(source="mirror", file="images", done=1, total=4))
+    show(Progress(source="mirror", file="images", done=4, total=4))
+    first, second = capsys.readouterr().err.removesuffix("\n").split("\r")[1:]
+    assert " 25% from mirror" in first and "100% from mirror" in second
+
+
+def test_train_prints_each_point_and_records_it(mnist, home, capsys):
+    arguments = ["train", "--losses", "mse,huber,mse", "--param", "huber.delta=0.5", "--param", "mse#2.x=1"]
+    assert cli.main(arguments) == 2
+    assert "mse has no parameter 'x'" in capsys.readouterr().err
+    assert cli.main([*arguments[:-2], "--epochs", "1", "--batch-size", "500", "--seed", "3", "--json"]) == 0
+    started, *middle, done = objects(capsys.readouterr().out)
+    run, points = only_run()
+    assert (run.id, run.status, run.owner) == (started["run"], "done", "cli")
+    assert run.spec.losses[1].params == {"delta": 0.5} and run.spec.seed == 3
+    assert started["event"] == "started" and set(started["bridges"]) == {"mse", "huber", "mse#2"}
+    names = ["mse", "huber", "mse#2"]
+    assert [(e["event"], e["step"], e["loss"], e["metric"], e["value"]) for e in middle] == [
+        ("point", point.step, names[point.member], point.metric, point.value) for point in points
+    ]
+    assert done["event"] == "done" and set(done["test_accuracy"]) == set(names)
+    assert done["test_accuracy"]["mse"] == done["test_accuracy"]["mse#2"] > 0.5
+    assert 0 < done["seconds"] < done["total_seconds"]
+
+
+def test_train_in_words(mnist, home, capsys):
+    assert cli.main(["train", "--losses", "hinge", "--epochs", "1", "--batch-size", "1000", "--optimizer", "sgd"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith(f" on {device_name(choose_device())}, 60 steps.")
+    assert lines[1].startswith("  hinge: One against the rest")
+    assert lines[2].startswith("Epoch   1 of 1  hinge")
+    assert cli.main(["runs"]) == 0
+    assert "done" in capsys.readouterr().out
+    assert cli.main(["runs", "--json"]) == 0
+    (listed,) = objects(capsys.readouterr().out)
+    assert listed[0]["status"] == "done" and listed[0]["losses"] == ["hinge"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("", ["losses | data | train | runs"]),
+        ("paint", ["'paint'"]),
+        ("train", ["--losses"]),
+        ("train --losses mze", ["'mze'", "mse"]),
+        ("train --losses quantile", ["quantile", "allowed", "cross_entropy"]),
+        ("train --losses mse,,mae", ["''"]),
+        ("train --losses " + ",".join(["mse"] * 9), ["9 entries", "1 to 8"]),
+        ("train --losses mse --model resnet", ["'resnet'", "softmax, mlp, cnn"]),
+        ("train --losses mse --optimizer adm", ["'adm'", "did you mean adam"]),
+        ("train --losses mse --epochs ten", ["'ten'", "1 to 100"]),
+        ("train --losses mse --epochs 0", ["epochs is 0", "1 to 100"]),
+        ("train --losses mse --batch-size 5000", ["5000", "1 to 2048"]),
+        ("train --losses mse --learning-rate NaN", ["nan", "above 0"]),
+        ("train --losses mse --learning-rate -1", ["-1", "above 0"]),
+        ("train --losses mse --seed -1", ["-1", "0 to 4294967295"]),
+        ("train --losses huber --param huber.delta=-1", ["huber.delta is -1", "allowed"]),
+        ("train --losses huber --param huber.delta=NaN", ["huber.delta is nan", "finite"]),
+        ("train --losses huber --param delta=1", ["'delta=1'", "huber.delta=0.5"]),
+        ("train --losses huber --param mse.delta=1", ["'mse.delta=1'", "one of huber"]),
+        ("train --losses mse --speed 3", ["--speed"]),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_code_2(home, capsys, arguments, words):
+    try:
+        code = cli.main(arguments.split())
+    except SystemExit as end:
+        code = end.code
+    printed = capsys.readouterr()
+    assert (code, printed.out) == (2, "")
+    assert printed.err.startswith("lossviz: ") and printed.err.count("\n") == 1
+    for word in words:
+        assert word in printed.err
+    assert not default_path().exists()
+
+
+def test_training_without_data_is_a_sentence_with_the_command(home, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("LOSSVIZ_DATA_DIR", str(tmp_path / "nothing"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert cli.main(["train", "--losses", "mse"]) == 2
+    printed = capsys.readouterr()
+    assert printed.err.count("\n") == 1 and "lossviz data" in printed.err
+    assert not default_path().exists()
+
+
+def test_a_thread_count_that_is_none_is_named(mnist, home, monkeypatch, capsys):
+    monkeypatch.setenv("LOSSVIZ_THREADS", "many")
+    assert cli.main(["train", "--losses", "mse"]) == 2
+    assert "LOSSVIZ_THREADS is 'many'" in capsys.readouterr().err
+
+
+def test_a_store_that_cannot_be_used_is_a_sentence(mnist, home, capsys):
+    default_path().write_bytes(b"no store" * 1000)
+    for command in (["runs"], ["train", "--losses", "mse"]):
+        assert cli.main(command) == 1
+        assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_member_that_ends_early_is_null_in_strict_json(mnist, home, monkeypatch, capsys):
+    from lossviz.training import Objective
+
+    values = Objective.values
+    monkeypatch.setattr(
+        Objective, "values", lambda self, *a: values(self, *a) * (float("nan") if self.loss.key == "mae" else 1)
+    )
+    assert cli.main(["train", "--losses", "mae,mse", "--epochs", "1", "--batch-size", "2000", "--json"]) == 0
+    _, *middle, done = objects(capsys.readouterr().out)
+    (note,) = [event for event in middle if event["event"] == "note"]
+    assert "mae stopped at step 1" in note["message"]
+    assert done["test_accuracy"]["mae"] is None and done["test_accuracy"]["mse"] > 0.5
+    assert "mae stopped at step 1" in only_run()[0].message
+
+
+@pytest.mark.parametrize("how", ["interrupt", "reader leaves"])
+def test_a_run_cut_short_is_stopped_and_keeps_its_points(mnist, home, how):
+    command = [*COMMAND, "train", "--losses", "mse", "--epochs", "100", "--json"]
+    environment = {**os.environ, "LOSSVIZ_HOME": str(home)}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        for _ in range(4):
+            last = process.stdout.readline()
+        if how == "interrupt":
+            process.send_signal(signal.SIGINT)
+            rest, errors = process.communicate(timeout=10)
+            assert objects(rest)[-1]["event"] == "stopped"
+            assert process.returncode == 130
+        else:
+            process.stdout.close()
+            errors = process.stderr.read()
+            process.wait(10)
+        assert errors == ""
+    run, points = only_run()
+    assert run.status == "stopped" and run.message.startswith("Stopped at step")
+    assert json.loads(last)["step"] <= points[-1].step == run.step
