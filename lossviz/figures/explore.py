@@ -61,7 +61,7 @@ def classes(names: Sequence[str], words: Sequence[str]) -> dict[str, Spec]:
         "contours": {"coloring": "heatmap", "showlines": True},
         "ncontours": 16,
         "line": {"width": 0.6, "color": "rgba(255,255,255,.55)"},
-        "colorbar": {**_bar(), "orientation": "h", "x": 0.5, "y": -0.02, "yanchor": "top", "len": 0.7},
+        "colorbar": {**_bar(), "orientation": "h", "x": 0.5, "y": 0, "yanchor": "top", "len": 0.7},
         "connectgaps": False,
         "hoverinfo": "skip",
     }
@@ -88,7 +88,7 @@ def classes(names: Sequence[str], words: Sequence[str]) -> dict[str, Spec]:
     ]
     surface = {"type": "surface", "z": [], "colorscale": MAP, "showscale": False, "hoverinfo": "skip"}
     return {
-        "simplex": {"data": [contour, outline, _arrows(1.6)], "layout": layout(x, y, (8, 8, 8, 44))},
+        "simplex": {"data": [contour, outline, _arrows(1.6)], "layout": layout(x, y, (8, 8, 8, 56))},
         "bars": {
             "data": bars,
             "layout": layout(axis("", type="category"), axis(gradient, zerolinewidth=1.5), barmode="group", bargap=0.35),

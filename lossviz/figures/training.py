@@ -24,7 +24,7 @@ def curves(names: Sequence[str], epochs: int, words: Sequence[str]) -> dict[str,
         return {"data": list(data), "layout": layout(x, axis(title, **y), margin)}
 
     narrow = (58, 16, 10, 40)
-    log = {"type": "log", "dtick": "D2", "tickformat": "~g"}
+    log = {"type": "log", "dtick": "D2", "tickformat": "~g", "range": [-1, 0.5]}
     return {
         "accuracy": picture(accuracy, [*lines, *dots], wide, range=[0, 1]),
         "train_loss": picture(train_loss, lines, narrow, **log),

@@ -3,9 +3,9 @@
 import { card } from "./cards.js";
 import { clamp, digits, fill, h } from "./dom.js";
 import { plane, slider } from "./handles.js";
+import { LossMap } from "./map.js";
 import { Picture, rows } from "./plots.js";
 
-const PAUSE_MS = 160;
 const HEIGHT = Math.sqrt(3) / 2;
 const CORNERS = [[0, 0], [1, 0], [0.5, HEIGHT]];
 const SMALLEST = 1e-3;
@@ -34,28 +34,26 @@ class Classes {
     this.stage = stage;
     const { data } = stage;
     const { text, figures } = data;
-    const tabs = ["contour", "surface"].map((name) =>
-      h("button", { type: "button", role: "tab", class: "lv-tab", "data-tab": name, onclick: () => this.show(name) }, text[name]),
-    );
-    this.tabs = tabs;
-    this.map = card("lv-main lv-map", "", h("span", { class: "lv-map-title" }), h("span", { class: "lv-tabs", role: "tablist" }, ...tabs));
-    this.mapTitle = this.map.element.querySelector(".lv-map-title");
-    this.solid = h("div", { class: "lv-plot lv-solid", hidden: true });
-    this.map.frame.append(this.solid);
+    const x = Float64Array.from({ length: SIDE }, (_, i) => i / (SIDE - 1));
+    this.map = new LossMap({
+      Plotly,
+      stage,
+      className: "lv-main",
+      contour: figures.simplex,
+      surface: figures.surface,
+      grid: { x, y: x.map((v) => v * HEIGHT) },
+      key: (handles) => handles.label,
+      views: ["surface", "arrows"],
+    });
+    this.simplex = this.map.contour;
     const logits = card("lv-small lv-logits", text.logits);
     const bars = card("lv-small lv-bars", text.bars);
     this.logits = logits;
     pictures.classList.add("lv-classes");
     pictures.append(this.map.element, logits.element, bars.element);
-    this.simplex = new Picture(Plotly, this.map.plot, figures.simplex);
     this.bars = new Picture(Plotly, bars.plot, figures.bars);
-    this.surface = new Picture(Plotly, this.solid, figures.surface);
-    this.pictures = [this.simplex, this.bars, this.surface];
+    this.pictures = [this.bars, ...this.map.pictures];
     for (const picture of this.pictures) picture.tokens = stage.tokens;
-    const x = Float64Array.from({ length: SIDE }, (_, i) => i / (SIDE - 1));
-    const y = x.map((v) => v * HEIGHT);
-    this.simplex.set(0, { x, y });
-    this.surface.set(0, { x, y });
     this.simplex.drawn = () => this.place();
     this.simplex.draw("");
     this.bars.draw("");
@@ -150,35 +148,11 @@ class Classes {
 
   sync() {
     this.place();
-    const { stage } = this;
-    const solid = stage.tab === "surface";
-    this.solid.hidden = !solid;
-    this.map.overlay.hidden = solid;
-    this.map.plot.classList.toggle("lv-away", solid);
-    for (const tab of this.tabs) tab.setAttribute("aria-selected", String(tab.dataset.tab === stage.tab));
-    const loss = stage.data.losses.find((entry) => entry.key === stage.focus);
-    this.mapTitle.textContent = loss ? fill(stage.data.text.map, { name: loss.name }) : "";
-  }
-
-  show(tab) {
-    this.stage.tab = tab;
-    this.stale = true;
-    this.sync();
-    this.stage.ask();
-    this.stage.report();
-  }
-
-  /** Map and arrows depend on the label, the loss and its parameters, not on the logits. */
-  mapKey(handles, params) {
-    const { focus } = this.stage;
-    return JSON.stringify([focus, handles.label, params[focus]]);
+    this.map.sync();
   }
 
   wanted() {
-    const { stage } = this;
-    const views = ["bars", `formula:${stage.focus}`];
-    if (this.mapKey(stage.handles, stage.params) !== this.mapped) views.push(`surface:${stage.focus}`, `arrows:${stage.focus}`);
-    return views;
+    return ["bars", `formula:${this.stage.focus}`, ...this.map.wanted()];
   }
 
   draw(frame) {
@@ -201,28 +175,10 @@ class Classes {
       this.bars.range("yaxis", -this.reach, this.reach);
     }
     this.bars.draw(frame.seq);
-    const surface = frame.arrays[`surface:${focus}`];
-    if (surface) {
-      const z = rows(surface);
-      this.simplex.set(0, { z });
-      this.surface.set(0, { z });
-      this.simplex.set(2, arrowTrace(rows(frame.arrays[`arrows:${focus}`])));
-      this.simplex.draw(frame.seq);
-      this.mapped = this.mapKey(frame.handles, frame.params);
-      this.stale = true;
-    }
-    this.map.plot.dataset.seq = frame.seq;
+    const arrows = frame.arrays[`arrows:${focus}`];
+    if (arrows) this.simplex.set(2, arrowTrace(rows(arrows)));
+    this.map.draw(frame);
     this.place();
-    if (this.stage.tab === "surface") this.solidSoon(frame.seq);
-  }
-
-  solidSoon(seq) {
-    clearTimeout(this.solidTimer);
-    this.solidTimer = setTimeout(() => {
-      if (this.stale) this.surface.draw(seq);
-      else this.solid.dataset.seq = seq;
-      this.stale = false;
-    }, PAUSE_MS);
   }
 
   fit() {
@@ -257,7 +213,7 @@ class Classes {
   }
 
   dispose() {
-    clearTimeout(this.solidTimer);
+    this.map.dispose();
     this.tracks.disconnect();
     for (const picture of this.pictures) picture.dispose();
   }

@@ -56,7 +56,7 @@ export function watchTheme(root, changed) {
 }
 
 function luminance(colour) {
-  const canvas = document.createElement("canvas").getContext("2d");
+  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
   canvas.fillStyle = colour;
   const hex = canvas.fillStyle;
   const [r, g, b] = [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16) / 255);
@@ -91,9 +91,10 @@ export class Picture {
     this.layout.datarevision = (this.layout.datarevision ?? 0) + 1; // arrays that only grew are the same object to Plotly
   }
 
-  /** Set an axis's range; a handle over the picture keeps its place until it is drawn. */
+  /** Set an axis's range; without one Plotly finds it from the data. */
   range(axis, low, high) {
-    this.layout[axis] = { ...this.layout[axis], range: [low, high] };
+    const found = low == null;
+    this.layout[axis] = { ...this.layout[axis], autorange: found, range: found ? undefined : [low, high] };
   }
 
   schedule() {

@@ -3,9 +3,9 @@
 import { card } from "./cards.js";
 import { digits, fill, h } from "./dom.js";
 import { plane, slider } from "./handles.js";
+import { LossMap } from "./map.js";
 import { Picture, rows } from "./plots.js";
 
-const PAUSE_MS = 160;
 const TRACKS = { pred: 50, target: 76 };
 const WINDOW = 3;
 const FIT_SPARE = 1.12;
@@ -36,37 +36,31 @@ class Regression {
       this.derivative?.set(i, { x: grid });
     }
     this.grid = grid;
-    this.axes();
     this.curve.draw("");
     this.derivative?.draw("");
-    this.contour?.draw("");
+    this.map?.contour.draw("");
     this.handles();
     this.main.frame.addEventListener("dblclick", () => this.fit());
   }
 
   more(Plotly, pictures, figures, text) {
-    const slope = card("lv-small lv-derivative", text.derivative);
-    const tabs = ["contour", "surface"].map((name) =>
-      h("button", { type: "button", role: "tab", class: "lv-tab", "data-tab": name, onclick: () => this.show(name) }, text[name]),
-    );
-    this.tabs = tabs;
-    const map = card("lv-small lv-map", "", h("span", { class: "lv-map-title" }), h("span", { class: "lv-tabs", role: "tablist" }, ...tabs));
-    this.mapTitle = map.element.querySelector(".lv-map-title");
-    this.map = map;
-    this.solid = h("div", { class: "lv-plot lv-solid", hidden: true });
-    map.frame.append(this.solid);
-    pictures.append(slope.element, map.element);
-    this.derivative = new Picture(Plotly, slope.plot, figures.derivative);
-    this.contour = new Picture(Plotly, map.plot, figures.contour);
-    this.surface = new Picture(Plotly, this.solid, figures.surface);
-    this.pictures.push(this.derivative, this.contour, this.surface);
-  }
-
-  axes() {
-    const { low, high } = this.stage.data;
+    const { stage } = this;
+    const { low, high } = stage.data;
     const side = Float64Array.from({ length: 61 }, (_, i) => low + ((high - low) * i) / 60);
-    this.contour?.set(0, { x: side, y: side });
-    this.surface?.set(0, { x: side, y: side });
+    const slope = card("lv-small lv-derivative", text.derivative);
+    this.map = new LossMap({
+      Plotly,
+      stage,
+      className: "lv-small",
+      contour: figures.contour,
+      surface: figures.surface,
+      grid: { x: side, y: side },
+      key: () => "",
+      views: ["surface"],
+    });
+    pictures.append(slope.element, this.map.element);
+    this.derivative = new Picture(Plotly, slope.plot, figures.derivative);
+    this.pictures.push(this.derivative, ...this.map.pictures);
   }
 
   handles() {
@@ -88,15 +82,15 @@ class Regression {
     this.sliders = data.handleSpecs.map((spec) =>
       slider({ area: this.main.overlay, spec, ...along(spec.name), className: `lv-${spec.name}`, end, move: (name, value) => this.move({ [name]: value }) }),
     );
-    if (this.contour) {
+    if (this.map) {
       this.point = plane({
         area: this.map.overlay,
         name: "point",
         label: data.text.point,
         specs: data.handleSpecs,
         className: "lv-point",
-        place: (pred, target) => this.contour.place(pred, target),
-        unplace: (left, top) => this.contour.unplace(left, top),
+        place: (pred, target) => this.map.contour.place(pred, target),
+        unplace: (left, top) => this.map.contour.unplace(left, top),
         move: ([pred, target]) => this.move({ pred, target }),
         end,
       });
@@ -122,34 +116,12 @@ class Regression {
 
   sync() {
     this.place();
-    if (!this.contour) return;
-    const { stage } = this;
-    const solid = stage.tab === "surface";
-    this.solid.hidden = !solid;
-    this.map.overlay.hidden = solid;
-    this.map.plot.classList.toggle("lv-away", solid);
-    for (const tab of this.tabs) tab.setAttribute("aria-selected", String(tab.dataset.tab === stage.tab));
-    const loss = stage.data.losses.find((entry) => entry.key === stage.focus);
-    this.mapTitle.textContent = loss ? fill(stage.data.text.map, { name: loss.name }) : "";
-    const key = JSON.stringify([stage.focus, stage.params[stage.focus]]);
-    if (key !== this.mapped) this.mapped = undefined;
+    this.map?.sync();
   }
 
-  show(tab) {
-    this.stage.tab = tab;
-    this.mapped = undefined;
-    this.sync();
-    this.stage.ask();
-    this.stage.report();
-  }
-
-  /** The contour does not depend on the handles, only on the loss and its parameters: asked for when these change. */
   wanted() {
-    const { focus, params } = this.stage;
-    if (!this.contour) return ["curve"];
-    const views = ["curve", "derivative", `formula:${focus}`];
-    if (JSON.stringify([focus, params[focus]]) !== this.mapped) views.push(`surface:${focus}`);
-    return views;
+    if (!this.map) return ["curve"];
+    return ["curve", "derivative", `formula:${this.stage.focus}`, ...this.map.wanted()];
   }
 
   draw(frame) {
@@ -166,33 +138,11 @@ class Regression {
     this.curve.set(2 * this.count + 1, arrowTrace(rows(arrows), values));
     if (!this.fitted) this.fitTo(frame);
     this.curve.draw(frame.seq);
-    if (!this.contour) return;
+    if (!this.map) return;
     rows(derivative).forEach((y, i) => this.derivative.set(i, { y }));
     this.derivative.set(this.count, { x: at, y: keys.map((key) => frame.numbers[key]?.gradient ?? null) });
     this.derivative.draw(frame.seq);
-    const { focus, params } = this.stage;
-    const surface = frame.arrays[`surface:${focus}`];
-    if (surface) {
-      const z = rows(surface);
-      this.contour.set(0, { z });
-      this.surface.set(0, { z });
-      this.contour.draw(frame.seq);
-      this.mapped = JSON.stringify([focus, frame.params[focus]]);
-      if (JSON.stringify(params[focus]) !== JSON.stringify(frame.params[focus])) this.mapped = undefined;
-      this.stale = true;
-    }
-    this.map.plot.dataset.seq = frame.seq;
-    if (this.stage.tab === "surface") this.solidSoon(frame.seq);
-  }
-
-  /** WebGL is slow where it is emulated: the surface is drawn when the finger pauses. */
-  solidSoon(seq) {
-    clearTimeout(this.solidTimer);
-    this.solidTimer = setTimeout(() => {
-      if (this.stale) this.surface.draw(seq);
-      else this.solid.dataset.seq = seq;
-      this.stale = false;
-    }, PAUSE_MS);
+    this.map.draw(frame);
   }
 
   fit() {
@@ -272,7 +222,7 @@ class Regression {
   }
 
   dispose() {
-    clearTimeout(this.solidTimer);
+    this.map?.dispose();
     this.wandering = false;
     for (const picture of this.pictures) picture.dispose();
   }

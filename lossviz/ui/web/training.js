@@ -9,6 +9,8 @@ const GONE_MS = 1500;
 const DRAW_EVERY_MS = 90;
 const LABEL_GAP = 17;
 const SETTLED = 0.04;
+const NARROW = 560;
+const LOGARITHMIC = ["train_loss", "grad_norm", "test_loss"];
 const OVER = ["done", "failed", "stopped", "interrupted"];
 const views = new WeakMap();
 
@@ -64,6 +66,8 @@ class View {
     this.status = h("p", { class: "lv-status", role: "status" });
     root.replaceChildren(head, pictures, this.numbers(), this.status);
     this.pictures = Object.fromEntries(Object.entries(this.cards).map(([name, entry]) => [name, new Picture(Plotly, entry.plot, figures[name])]));
+    // On a phone the names stand in the list below alone.
+    if (root.clientWidth < NARROW) this.pictures.accuracy.layout.margin.r = 16;
     for (const picture of Object.values(this.pictures)) {
       picture.tokens = this.tokens;
       picture.draw("");
@@ -145,6 +149,7 @@ class View {
       this.pictures.grad_norm.set(i, line("grad_norm", i));
     }
     this.pictures.accuracy.range("yaxis", ...this.accuracyRange());
+    for (const name of LOGARITHMIC) this.pictures[name].range("yaxis");
     for (const picture of Object.values(this.pictures)) picture.draw(this.last);
     for (const output of this.root.querySelectorAll("output[data-member]")) {
       const exact = line(output.name, output.dataset.member).y;
@@ -178,8 +183,8 @@ class View {
       const line = this.series.get(`test_accuracy_sample/${i}`) ?? this.series.get(`test_accuracy/${i}`);
       const exact = this.series.get(`test_accuracy/${i}`);
       const value = line?.y.at(-1);
-      label.hidden = value == null;
-      if (value == null) return null;
+      label.hidden = value == null || this.root.clientWidth < NARROW;
+      if (label.hidden) return null;
       const done = OVER.includes(this.run.status) && exact;
       label.textContent = `${(done ? exact.y.at(-1) : value).toFixed(4)} ${this.data.run.names[i]}`;
       const [left, top] = this.pictures.accuracy.place(line.x.at(-1), value);
