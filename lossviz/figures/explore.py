@@ -119,7 +119,7 @@ def _arrows(width: float) -> Spec:
         "x": [],
         "y": [],
         "line": {"color": "@warm", "width": width},
-        "marker": {"symbol": "arrow", "size": [], "angleref": "previous", "color": "@warm", "opacity": 1},
+        "marker": {"symbol": "arrow", "angleref": "previous", "color": "@warm"},
         "hoverinfo": "skip",
     }
 

@@ -189,7 +189,7 @@ class Classes {
   redress() {
     for (const picture of this.pictures) {
       picture.tokens = this.stage.tokens;
-      picture.schedule();
+      picture.redraw();
     }
   }
 
@@ -223,13 +223,8 @@ class Classes {
 function arrowTrace(steps) {
   const longest = Math.max(...steps.map(([, , dx, dy]) => Math.hypot(dx, dy)), 1e-9);
   const scale = Math.min(ARROW_REACH, 0.11 / longest);
-  const x = [];
-  const y = [];
-  const size = [];
-  for (const [left, top, dx, dy] of steps) {
-    x.push(left, left + scale * dx, null);
-    y.push(top, top + scale * dy, null);
-    size.push(0, scale * Math.hypot(dx, dy) > 0.008 ? 8 : 0, 0);
-  }
-  return { x, y, marker: { symbol: "arrow", size, angleref: "previous", color: "@warm", opacity: 1, line: { width: 0 } } };
+  return {
+    x: steps.flatMap(([x, , dx]) => [x, x + scale * dx, null]),
+    y: steps.flatMap(([, y, , dy]) => [y, y + scale * dy, null]),
+  };
 }

@@ -1,5 +1,7 @@
 // Plotly: loaded once a page, dressed in the theme of the moment, drawn from typed arrays.
 
+import { LineLayer } from "./lines.js";
+
 let loading;
 
 /** Load plotly.js from our own server, once. */
@@ -75,57 +77,84 @@ export function dress(spec, tokens) {
 
 const CONFIG = { displayModeBar: false, responsive: false, staticPlot: false, doubleClick: false, scrollZoom: false };
 
-/** One picture: draws itself again when its arrays, its theme or its size change, never more than once a frame. */
+/**
+ * One picture. Axes, maps and bars are Plotly's; lines, points and arrows are a layer of our own over them, so that a
+ * drag redraws no more than what moves. Indices are those of the spec's traces.
+ */
 export class Picture {
-  constructor(Plotly, element, spec, options = {}) {
-    Object.assign(this, { Plotly, element, spec, options, tokens: {}, seq: "" });
+  constructor(Plotly, element, spec) {
+    Object.assign(this, { Plotly, element, tokens: {}, seq: "", stale: true });
     this.data = spec.data.map((trace) => ({ ...trace }));
     this.layout = structuredClone(spec.layout);
-    this.resizing = new ResizeObserver(() => this.schedule());
+    this.flat = !spec.layout.scene;
+    this.resizing = new ResizeObserver(() => this.redraw());
     this.resizing.observe(element);
   }
 
   /** Set a trace's fields; drawn with the next `draw`. */
   set(index, fields) {
     Object.assign(this.data[index], fields);
-    this.layout.datarevision = (this.layout.datarevision ?? 0) + 1; // arrays that only grew are the same object to Plotly
+    if (!this.isLine(this.data[index])) this.stale = true;
   }
 
-  /** Set an axis's range; without one Plotly finds it from the data. */
+  /** Set an axis's range. */
   range(axis, low, high) {
-    const found = low == null;
-    this.layout[axis] = { ...this.layout[axis], autorange: found, range: found ? undefined : [low, high] };
+    const [was, to] = this.layout[axis].range ?? [];
+    if (was === low && to === high) return;
+    this.layout[axis] = { ...this.layout[axis], range: [low, high] };
+    this.stale = true;
   }
 
-  schedule() {
-    if (this.frame) return;
-    this.frame = requestAnimationFrame(() => {
+  isLine(trace) {
+    return this.flat && trace.type === "scatter";
+  }
+
+  /** Draw everything again with the next frame: another theme or size. */
+  redraw() {
+    this.stale = true;
+    this.frame ||= requestAnimationFrame(() => {
       this.frame = 0;
       if (this.element.isConnected) this.draw(this.seq);
     });
   }
 
-  /** Draw now, and say so in `data-seq`. */
+  /** Draw now what has changed, and say so in `data-seq`. */
   draw(seq) {
     this.seq = seq;
     const { clientWidth: width, clientHeight: height } = this.element;
     if (!width || !height) return;
-    const layout = { ...dress(this.layout, this.tokens), width, height, autosize: false };
-    const data = this.data.map((trace) => dressTrace(trace, this.tokens));
-    this.Plotly.react(this.element, data, layout, { ...CONFIG, ...this.options });
+    if (this.stale) this.drawFrame(width, height);
+    if (this.lines) this.drawLines();
     this.element.dataset.seq = seq;
+  }
+
+  drawFrame(width, height) {
+    this.stale = false;
+    this.revision = (this.revision ?? 0) + 1;
+    const layout = { ...dress(this.layout, this.tokens), width, height, autosize: false, datarevision: this.revision };
+    const rest = this.data.filter((trace) => !this.isLine(trace)).map((trace) => dressTrace(trace, this.tokens));
+    this.Plotly.react(this.element, rest.length ? rest : [{ type: "scatter", x: [], y: [] }], layout, CONFIG);
+    if (!this.lines && this.data.some((trace) => this.isLine(trace))) this.lines = new LineLayer(this.element);
     this.drawn?.();
+  }
+
+  drawLines() {
+    const { xaxis, yaxis } = this.element._fullLayout;
+    const traces = this.data.filter((trace) => this.isLine(trace)).map((trace) => dressTrace(trace, this.tokens));
+    const area = { left: xaxis._offset, top: yaxis._offset, width: xaxis._length, height: yaxis._length };
+    this.lines.draw(traces, (x, y) => this.place(x, y), area);
   }
 
   /** Pixels inside the element for a point of the data, and back. */
   place(x, y) {
     const { xaxis, yaxis } = this.element._fullLayout;
-    return [along(xaxis, x), yaxis._offset + yaxis._length - (along(yaxis, y) - yaxis._offset)];
+    const top = yaxis._length * (1 - share(yaxis, y));
+    return [xaxis._offset + xaxis._length * share(xaxis, x), yaxis._offset + top];
   }
 
   unplace(left, top) {
     const { xaxis, yaxis } = this.element._fullLayout;
-    return [back(xaxis, left - xaxis._offset), back(yaxis, yaxis._offset + yaxis._length - top)];
+    return [back(xaxis, (left - xaxis._offset) / xaxis._length), back(yaxis, 1 - (top - yaxis._offset) / yaxis._length)];
   }
 
   dispose() {
@@ -135,8 +164,13 @@ export class Picture {
   }
 }
 
-const along = (axis, value) => axis._offset + ((value - axis.range[0]) / (axis.range[1] - axis.range[0])) * axis._length;
-const back = (axis, pixels) => axis.range[0] + (pixels / axis._length) * (axis.range[1] - axis.range[0]);
+/** How far along an axis a value lies, from 0 to 1; a logarithmic axis has its range in powers of ten. */
+function share(axis, value) {
+  const [low, high] = axis.range;
+  return ((axis.type === "log" ? Math.log10(value) : value) - low) / (high - low);
+}
+
+const back = (axis, part) => axis.range[0] + part * (axis.range[1] - axis.range[0]);
 
 function dressTrace(trace, tokens) {
   const dressed = {};

@@ -175,7 +175,7 @@ class Regression {
   redress() {
     for (const picture of this.pictures) {
       picture.tokens = this.stage.tokens;
-      picture.schedule();
+      picture.redraw();
     }
   }
 
@@ -230,14 +230,6 @@ class Regression {
 
 /** One trace for all arrows: from each point to where a gradient step would move it. */
 function arrowTrace(steps, values) {
-  const x = [];
-  const y = [];
-  const size = [];
-  steps.forEach(([from, to], i) => {
-    if (values[i] == null) return;
-    x.push(from, to, null);
-    y.push(values[i], values[i], null);
-    size.push(0, Math.abs(to - from) > 0.02 ? 11 : 0, 0);
-  });
-  return { x, y, marker: { symbol: "arrow", size, angleref: "previous", color: "@warm", opacity: 1, line: { width: 0 } } };
+  const ends = steps.flatMap(([from, to], i) => (values[i] == null ? [] : [[from, to, values[i]]]));
+  return { x: ends.flatMap(([from, to]) => [from, to, null]), y: ends.flatMap(([, , y]) => [y, y, null]) };
 }

@@ -74,7 +74,6 @@ class View {
     }
     this.labels = run.names.map((_, i) => h("span", { class: "lv-end", style: `color:var(--lv-loss${i})` }));
     this.cards.accuracy.overlay.append(...this.labels);
-    this.pictures.accuracy.drawn = () => this.placeLabels();
     this.themes = watchTheme(root, () => this.redress());
     if (!run.id) {
       this.words.textContent = text.empty;
@@ -149,8 +148,9 @@ class View {
       this.pictures.grad_norm.set(i, line("grad_norm", i));
     }
     this.pictures.accuracy.range("yaxis", ...this.accuracyRange());
-    for (const name of LOGARITHMIC) this.pictures[name].range("yaxis");
+    for (const name of LOGARITHMIC) this.pictures[name].range("yaxis", ...this.logRange(name));
     for (const picture of Object.values(this.pictures)) picture.draw(this.last);
+    this.placeLabels();
     for (const output of this.root.querySelectorAll("output[data-member]")) {
       const exact = line(output.name, output.dataset.member).y;
       const sample = line(`${output.name}_sample`, output.dataset.member).y;
@@ -175,6 +175,15 @@ class View {
     if (low > high) return [0, 1];
     const room = Math.max(0.02, 0.12 * (high - low));
     return [Math.max(0, low - room), Math.min(1.005, high + room)];
+  }
+
+  /** The powers of ten around all that a metric has been so far. */
+  logRange(metric) {
+    const values = [...this.series].filter(([key]) => key.startsWith(metric)).flatMap(([, { y }]) => y.filter((value) => value > 0));
+    if (!values.length) return [-1, 0.5];
+    const [low, high] = values.reduce(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [Infinity, 0]).map(Math.log10);
+    const room = Math.max(0.05, 0.06 * (high - low));
+    return [low - room, high + room];
   }
 
   /** Each line's name and value at its end, moved apart where they would hide each other. */
@@ -276,7 +285,7 @@ class View {
     this.tokens = theme(this.root);
     for (const picture of Object.values(this.pictures)) {
       picture.tokens = this.tokens;
-      picture.schedule();
+      picture.redraw();
     }
   }
 

@@ -1,0 +1,103 @@
+// The lines, points and arrows of a picture, drawn over Plotly's axes: a path costs a tenth of a Plotly trace.
+
+const SVG = "http://www.w3.org/2000/svg";
+const FAR = 1e4;
+const HEAD = 4.2;
+
+let clips = 0;
+
+function svg(tag, attributes, parent) {
+  const element = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  parent?.append(element);
+  return element;
+}
+
+const tenth = (pixels) => Math.round(10 * Math.min(FAR, Math.max(-FAR, pixels))) / 10;
+
+/** Draws traces of `type: "scatter"` (lines, markers, or arrows between nulls) where `place(x, y)` says. */
+export class LineLayer {
+  constructor(element) {
+    const clip = `lv-clip-${(clips += 1)}`;
+    this.root = svg("svg", { class: "lv-lines", "aria-hidden": "true" });
+    this.window = svg("rect", {}, svg("clipPath", { id: clip }, svg("defs", {}, this.root)));
+    this.inside = svg("g", { "clip-path": `url(#${clip})` }, this.root);
+    this.over = svg("g", {}, this.root);
+    element.append(this.root);
+    this.shapes = [];
+  }
+
+  draw(traces, place, { left, top, width, height }) {
+    for (const [name, value] of Object.entries({ x: left, y: top, width, height })) this.window.setAttribute(name, value);
+    traces.forEach((trace, i) => {
+      this.shapes[i] ??= svg("g", {}, trace.cliponaxis === false ? this.over : this.inside);
+      const group = this.shapes[i];
+      if (trace.marker?.symbol === "arrow") arrows(group, trace, place);
+      else {
+        if (trace.mode.includes("lines")) line(group, trace, place);
+        if (trace.mode.includes("markers")) markers(group, trace, place);
+      }
+    });
+  }
+}
+
+function only(group, tag, index = 0) {
+  return group.querySelectorAll(tag)[index] ?? svg(tag, { fill: "none" }, group);
+}
+
+function line(group, { x, y, line: style, opacity = 1 }, place) {
+  let path = "";
+  let pen = "M";
+  for (let i = 0; i < x.length; i += 1) {
+    if (y[i] == null || Number.isNaN(y[i])) {
+      pen = "M";
+      continue;
+    }
+    const [left, top] = place(x[i], y[i]);
+    path += `${pen}${tenth(left)} ${tenth(top)}`;
+    pen = "L";
+  }
+  const shape = only(group, "path");
+  shape.setAttribute("d", path);
+  shape.style.cssText = `stroke:${style.color};stroke-width:${style.width};opacity:${opacity};stroke-linejoin:round`;
+  if (style.dash && style.dash !== "solid") shape.setAttribute("stroke-dasharray", style.dash.replaceAll("px", ""));
+}
+
+function markers(group, { x, y, marker }, place) {
+  const circles = group.querySelectorAll("circle");
+  for (let i = 0; i < Math.max(x.length, circles.length); i += 1) {
+    const shown = i < x.length && y[i] != null && !Number.isNaN(y[i]);
+    const circle = circles[i] ?? svg("circle", {}, group);
+    circle.style.display = shown ? "" : "none";
+    if (!shown) continue;
+    const [left, top] = place(x[i], y[i]);
+    circle.setAttribute("cx", tenth(left));
+    circle.setAttribute("cy", tenth(top));
+    circle.setAttribute("r", marker.size / 2);
+    const colour = Array.isArray(marker.color) ? marker.color[i] : marker.color;
+    circle.style.cssText = `fill:${colour};stroke:${marker.line.color};stroke-width:${marker.line.width}`;
+  }
+}
+
+/** From each point to the next one, with a head at the end unless the step is too short to see. */
+function arrows(group, { x, y, line: style }, place) {
+  let shafts = "";
+  let heads = "";
+  for (let i = 0; i + 1 < x.length; i += 3) {
+    const [left, top] = place(x[i], y[i]);
+    const [right, end] = place(x[i + 1], y[i + 1]);
+    const length = Math.hypot(right - left, end - top);
+    if (!(length > 2)) continue;
+    const [dx, dy] = [(right - left) / length, (end - top) / length];
+    const size = Math.min(HEAD + style.width, length);
+    const [baseX, baseY] = [right - 1.9 * size * dx * 0.8, end - 1.9 * size * dy * 0.8];
+    shafts += `M${tenth(left)} ${tenth(top)}L${tenth(baseX)} ${tenth(baseY)}`;
+    heads += `M${tenth(right)} ${tenth(end)}L${tenth(baseX - 0.62 * size * dy)} ${tenth(baseY + 0.62 * size * dx)}L${tenth(baseX + 0.62 * size * dy)} ${tenth(baseY - 0.62 * size * dx)}Z`;
+  }
+  const shaft = only(group, "path", 0);
+  const head = only(group, "path", 1);
+  shaft.setAttribute("d", shafts);
+  shaft.style.cssText = `stroke:${style.color};stroke-width:${style.width}`;
+  head.setAttribute("d", heads);
+  head.style.cssText = `fill:${style.color}`;
+}
