@@ -19,8 +19,9 @@ from lossviz.losses.entry import Loss
 from lossviz.scenes.scene import Frame, Handle, Params, Scene, formula_values
 
 LOW, HIGH = -5.0, 5.0
-GRID = torch.linspace(LOW, HIGH, 401, dtype=torch.float64)
-SURFACE_GRID = torch.linspace(LOW, HIGH, 61, dtype=torch.float64)
+# Not linspace: its middle is a hair below 0, outside the domain of a loss that takes 0 or more.
+GRID = LOW + (HIGH - LOW) * torch.arange(401, dtype=torch.float64) / 400
+SURFACE_GRID = LOW + (HIGH - LOW) * torch.arange(61, dtype=torch.float64) / 60
 TANGENT_REACH = 1.5
 ARROW_STEP = 0.25
 

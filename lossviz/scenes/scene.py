@@ -1,8 +1,8 @@
 """What every scene has: handles that a finger holds, and a frame of numbers and arrays that answers them."""
 
+import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import isfinite
 from typing import Any
 
 from torch import Tensor
@@ -31,8 +31,10 @@ class Handle:
     def parse(self, value: object) -> float:
         """Return ``value`` as a float, or raise ``ValueError`` naming it and what is allowed."""
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not isfinite(value) or not self.low <= value <= self.high:
-            raise ValueError(f"Handle {self.name} is {value!r}; allowed: a number from {self.low:g} to {self.high:g}.")
+        # NaN fails every comparison, and an int too large for a float is compared as it is.
+        if not number or not self.low <= value <= self.high:
+            shown = reprlib.repr(value)
+            raise ValueError(f"Handle {self.name} is {shown}; allowed: a number from {self.low:g} to {self.high:g}.")
         if self.whole and value != int(value):
             raise ValueError(f"Handle {self.name} is {value!r}; allowed: a whole number.")
         return float(value)
