@@ -55,8 +55,8 @@ elif run:
     if is_article(run.spec):
         st.info(
             tr(
-                "The article prints a test accuracy of 0.99 from the third epoch on. A softmax layer does not get there: "
-                "at these settings it ends between 0.920 and 0.930, as you can measure here."
+                "The article prints a test accuracy of 0.99 from the third epoch on. A softmax layer does not get "
+                "there: at these settings it ends between 0.920 and 0.930, as you can measure here."
             ),
             icon=":material/science:",
         )

@@ -29,6 +29,7 @@ def overlay(lines: Sequence[tuple[str, Sequence[float], Sequence[float]]], x: st
     for name in ("font", "paper_bgcolor", "plot_bgcolor", "hovermode", "dragmode"):
         plain.pop(name)
     legend = {"orientation": "h", "y": -0.22}
-    return {"data": data, "layout": {**plain, "showlegend": True, "hovermode": "x unified", "legend": legend, "height": 440}}
-
-
+    return {
+        "data": data,
+        "layout": {**plain, "showlegend": True, "hovermode": "x unified", "legend": legend, "height": 440},
+    }

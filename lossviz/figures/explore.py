@@ -91,7 +91,9 @@ def classes(names: Sequence[str], words: Sequence[str]) -> dict[str, Spec]:
         "simplex": {"data": [contour, outline, _arrows(1.6)], "layout": layout(x, y, (8, 8, 8, 56))},
         "bars": {
             "data": bars,
-            "layout": layout(axis("", type="category"), axis(gradient, zerolinewidth=1.5), barmode="group", bargap=0.35),
+            "layout": layout(
+                axis("", type="category"), axis(gradient, zerolinewidth=1.5), barmode="group", bargap=0.35
+            ),
         },
         "surface": {"data": [surface], "layout": _scene_3d("", "", loss)},
     }

@@ -5,7 +5,16 @@ from typing import Any
 COLOURS = tuple(f"@loss{position}" for position in range(8))
 """By position in the chosen list; the eight of Okabe and Ito, light and dark variants in the style sheet."""
 
-DASHES = ("solid", "8px 4px", "2px 3px", "10px 3px 2px 3px", "5px 2px", "14px 4px", "2px 6px", "10px 3px 2px 3px 2px 3px")
+DASHES = (
+    "solid",
+    "8px 4px",
+    "2px 3px",
+    "10px 3px 2px 3px",
+    "5px 2px",
+    "14px 4px",
+    "2px 6px",
+    "10px 3px 2px 3px 2px 3px",
+)
 """By position too: never colour alone."""
 
 PATTERNS = ("", "/", ".", "x", "-", "\\", "+", "|")

@@ -56,7 +56,7 @@ def _key(path: Path) -> str:
 
 
 def same_origin(socket: WebSocket) -> bool:
-    """Say whether a browser opened ``socket`` from a page of this very host; programs send no Origin and need a token."""
+    """Say whether ``socket`` comes from a page of this very host; programs send no Origin, but need a token too."""
     origin = socket.headers.get("origin")
     return origin is None or urlsplit(origin).netloc == socket.headers.get("host")
 

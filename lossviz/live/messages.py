@@ -42,7 +42,7 @@ class Request:
 
 
 def parse_json(text: str | bytes) -> dict[str, Any]:
-    """Return the JSON object in ``text``; raise `MessageError` if it is too long or none. NaN and Infinity are refused."""
+    """Return the JSON object in ``text``; raise `MessageError` if it is too long, none, or holds NaN or Infinity."""
     if len(text) > MAX_BYTES:
         raise MessageError(f"The message has {len(text)} bytes; allowed: at most {MAX_BYTES}.")
 
@@ -81,7 +81,7 @@ def encode(request: Request, frame: Frame) -> bytes:
     """Return a frame as bytes: uint32 header length, JSON header, spaces up to 8 bytes, little-endian float32 arrays.
 
     The header holds ``seq``, ``handles`` and ``params`` as they were asked, ``numbers`` and ``lines`` (exact float64),
-    ``notes``, and ``arrays`` as ``[name, shape]`` in the order in which their values follow. What is not finite is null.
+    ``notes``, and ``arrays`` as ``[name, shape]`` in the order of their values. What is not finite is null.
     """
     arrays = {name: array.to(torch.float32).contiguous() for name, array in frame.arrays.items()}
     header = {
@@ -89,13 +89,17 @@ def encode(request: Request, frame: Frame) -> bytes:
         "handles": request.handles,
         "params": request.params,
         "numbers": {key: _finite(numbers) for key, numbers in frame.numbers.items()},
-        "lines": {key: [[v if isfinite(v) else None for v in line] for line in lines] for key, lines in frame.lines.items()},
+        "lines": {
+            key: [[v if isfinite(v) else None for v in line] for line in lines] for key, lines in frame.lines.items()
+        },
         "notes": frame.notes,
         "arrays": [[name, list(array.shape)] for name, array in arrays.items()],
     }
     text = json.dumps(header, separators=(",", ":"), allow_nan=False).encode()
     text += b" " * (-(len(text) + 4) % 8)
-    return b"".join([struct.pack("<I", len(text)), text, *(a.numpy().astype("<f4", copy=False).tobytes() for a in arrays.values())])
+    return b"".join(
+        [struct.pack("<I", len(text)), text, *(a.numpy().astype("<f4", copy=False).tobytes() for a in arrays.values())]
+    )
 
 
 def evaluate(request: Request) -> bytes:

@@ -1,4 +1,4 @@
-"""The socket that follows a run: what is stored first, then each batch as it is committed; nothing lost, nothing doubled."""
+"""The socket that follows a run: first what is stored, then each batch as it is committed; none lost, none doubled."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What the browser loads from us: the components' ES modules and plotly.js from its own wheel, under one versioned path."""
+"""What the browser loads from us: the components' ES modules, and plotly.js from its own wheel."""
 
 import gzip
 import hashlib

@@ -27,7 +27,7 @@ ARROW_STEP = 0.25
 
 
 def inputs(handles: Mapping[str, float], input_kind: str) -> dict[str, Tensor]:
-    """Return ``pred`` and ``target``, shape ``(1,)``, float64; every kind this scene lists takes the two as they are."""
+    """Return ``pred`` and ``target``, shape ``(1,)``, float64; all of this scene's kinds take them as they are."""
     return {name: torch.tensor([handles[name]], dtype=torch.float64) for name in ("pred", "target")}
 
 

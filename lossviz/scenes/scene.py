@@ -30,12 +30,10 @@ class Handle:
 
     def parse(self, value: object) -> float:
         """Return ``value`` as a float, or raise ``ValueError`` naming it and what is allowed."""
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        # NaN fails every comparison, and an int too large for a float is compared as it is.
-        if not number or not self.low <= value <= self.high:
-            shown = reprlib.repr(value)
-            raise ValueError(f"Handle {self.name} is {shown}; allowed: a number from {self.low:g} to {self.high:g}.")
-        if self.whole and value != int(value):
+        if not isinstance(value, int | float) or isinstance(value, bool) or not self.low <= value <= self.high:
+            span = f"{self.low:g} to {self.high:g}"
+            raise ValueError(f"Handle {self.name} is {reprlib.repr(value)}; allowed: a number from {span}.")
+        if self.whole and value % 1:
             raise ValueError(f"Handle {self.name} is {value!r}; allowed: a whole number.")
         return float(value)
 
@@ -90,4 +88,7 @@ class Scene:
 
 def formula_values(loss: Loss, named: Mapping[str, Tensor], params: Mapping[str, Any]) -> list[list[float]]:
     """Return the value of each line of ``loss``'s formula at the inputs ``named``, flattened."""
-    return [line.value(**named, **params).double().flatten().tolist() for line in loss.formula]
+    return [
+        line.value(**named, **params).double().flatten().tolist()  # pyright: ignore[reportUnknownMemberType]
+        for line in loss.formula
+    ]

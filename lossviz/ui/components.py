@@ -6,6 +6,7 @@ from html import escape
 from typing import Any
 
 import streamlit as st
+from streamlit.components import v2
 
 from lossviz.live.access import person_in
 from lossviz.live.service import service
@@ -65,4 +66,4 @@ def _style() -> str:
 
 def _component(skeleton: str) -> Callable[..., Any]:
     html = f'<div class="lv-root"><div class="{escape(skeleton)}"></div></div>'
-    return st.components.v2.component(f"lossviz.{skeleton}", html=html, css=_style(), js=_LOADER, isolate_styles=False)
+    return v2.component(f"lossviz.{skeleton}", html=html, css=_style(), js=_LOADER, isolate_styles=False)

@@ -23,7 +23,9 @@ _VECTOR_SLIDER_TOP = 2.0
 def stage(state: State, *, hero: bool = False, key: str = KEY) -> None:
     """Mount the explorer in ``state``; as ``hero`` only its main picture, moving by itself until it is touched."""
     revision = st.session_state.get(f"{key}.revision", 0)
-    mount("explore", key, {**_data(state), "hero": hero, "revision": revision, "key": key}, {"state": lambda: _keep(key)})
+    mount(
+        "explore", key, {**_data(state), "hero": hero, "revision": revision, "key": key}, {"state": lambda: _keep(key)}
+    )
 
 
 def write_query(state: State) -> None:
@@ -176,4 +178,5 @@ def _param(param: Param) -> dict[str, Any]:
 
 @lru_cache(512)
 def mathml(latex: str) -> str:
+    """Return our own LaTeX as MathML, which browsers draw by themselves."""
     return convert(latex)

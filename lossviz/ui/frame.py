@@ -11,7 +11,6 @@ from lossviz.live.service import start, stop
 from lossviz.ui import WEB
 from lossviz.ui.words import tr
 
-
 _STYLE = """<style>
 .stMainBlockContainer { padding: 4.25rem 2rem 2rem; max-width: 1680px; }
 [data-testid="stSidebarUserContent"] { padding-top: 0; }

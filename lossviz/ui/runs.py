@@ -44,7 +44,12 @@ def listing() -> list[Run]:
         tr("Search"), key="search", placeholder=tr("a loss, a network, an optimiser, a run's id"), max_chars=200
     )
     status = state.selectbox(
-        tr("Status"), STATUSES, index=None, key="status", placeholder=tr("any"), format_func=lambda s: tr(s.capitalize())
+        tr("Status"),
+        STATUSES,
+        index=None,
+        key="status",
+        placeholder=tr("any"),
+        format_func=status_word,
     )
     mine = owner.toggle(tr("Only mine"), key="mine")
     runs = service().store.runs(owner=person() if mine else None, status=status, text=text)
@@ -152,7 +157,7 @@ def _table(runs: Sequence[Run]) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "open": [f"train?run={run.id}" for run in runs],
-            "status": [status_word(run) for run in runs],
+            "status": [status_word(run.status) for run in runs],
             "losses": [", ".join(names(run.spec)) for run in runs],
             "accuracy": [_accuracy(run) for run in runs],
             "model": [run.spec.model for run in runs],
@@ -167,7 +172,9 @@ def _table(runs: Sequence[Run]) -> pd.DataFrame:
 
 def _accuracy(run: Run) -> str:
     latest = service().store.latest(run.id, "test_accuracy")
-    return ", ".join(f"{latest[member].value:.4f}" if member in latest else "–" for member in range(len(run.spec.losses)))
+    return ", ".join(
+        f"{latest[member].value:.4f}" if member in latest else "–" for member in range(len(run.spec.losses))
+    )
 
 
 def _settings(run: Run) -> str:

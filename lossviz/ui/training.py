@@ -100,7 +100,9 @@ def names(spec: RunSpec) -> list[str]:
     for choice in spec.losses:
         loss = get(choice.key)
         special = {name: value for name, value in choice.params.items() if value != loss.params[name].default}
-        params = ", ".join(f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in special.items())
+        params = ", ".join(
+            f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in special.items()
+        )
         name = f"{tr(loss.name)} ({params})" if params else tr(loss.name)
         shown.append(f"{name} #{shown.count(name) + 1}" if name in shown else name)
     return shown
@@ -137,9 +139,9 @@ def is_article(spec: RunSpec) -> bool:
     return all(getattr(spec, name) == getattr(ARTICLE, name) for name in same)
 
 
-def status_word(run: Run) -> str:
+def status_word(status: str) -> str:
     """Return a run's status for people."""
-    return tr(_STATUSES[run.status])
+    return tr(_STATUSES[status])
 
 
 def _stop(run_id: str) -> None:
@@ -186,7 +188,13 @@ def _params(place: int, key: str) -> list[tuple[str, Any]]:
             st.session_state.setdefault(widget, param.default)
             step = 0.1 if param.scale == "linear" else None
             value = st.number_input(
-                f"{tr(get(key).name)}: {name}", param.low, param.high, step=step, format="%.4g", key=widget, help=tr(param.meaning)
+                f"{tr(get(key).name)}: {name}",
+                param.low,
+                param.high,
+                step=step,
+                format="%.4g",
+                key=widget,
+                help=tr(param.meaning),
             )
             chosen.append((name, value))
     return chosen
