@@ -44,8 +44,12 @@ async def run_socket(socket: WebSocket, gate: Gate, store: Store, queue: Queue) 
 async def _follow(socket: WebSocket, run_id: str, after: int, store: Store, queue: Queue) -> None:
     loop = asyncio.get_running_loop()
     news: asyncio.Queue[Run | Sequence[Point]] = asyncio.Queue()
+
+    def hear(item: Run | Sequence[Point]) -> None:
+        loop.call_soon_threadsafe(news.put_nowait, item)
+
     # Subscribed before the past is read: what is committed in between comes twice and is dropped by its number.
-    unsubscribe = queue.subscribe(run_id, lambda item: loop.call_soon_threadsafe(news.put_nowait, item))
+    unsubscribe = queue.subscribe(run_id, hear)
     leaving = asyncio.create_task(_until_left(socket))
     try:
         last = await _backfill(socket, run_id, after, store)

@@ -133,6 +133,8 @@ def _text() -> dict[str, str]:
         "table": tr("Numbers as a table"),
         "reset": tr("Reset"),
         "fit": tr("Fit axes"),
+        "copy": tr("Copy link"),
+        "copied": tr("The link is copied; it shows exactly this."),
         "focus": tr("Show the map, parameters and formula of this loss"),
         "formula": tr("Formula, with its numbers now"),
         "know": tr("Good to know"),

@@ -201,7 +201,8 @@ class Stage {
     this.table = h("details", { class: "lv-table", ontoggle: () => this.table.open && this.frame && this.fillTable() }, h("summary", {}, text.table), h("div"));
     const reset = h("button", { class: "lv-button", type: "button", onclick: () => this.reset() }, text.reset);
     const fit = h("button", { class: "lv-button", type: "button", onclick: () => this.geometry.fit() }, text.fit);
-    return h("aside", { class: "lv-side" }, list, detail, h("div", { class: "lv-buttons" }, fit, reset), this.table, this.summary);
+    const copy = h("button", { class: "lv-button", type: "button", onclick: () => this.copyLink() }, text.copy);
+    return h("aside", { class: "lv-side" }, list, detail, h("div", { class: "lv-buttons" }, fit, reset, copy), this.table, this.summary);
   }
 
   lossRow(loss, position) {
@@ -282,6 +283,13 @@ class Stage {
     this.geometry.fit();
     this.sync();
     this.report();
+  }
+
+  /** The address holds all of the state; where the browser keeps scripts from the clipboard, it is shown instead. */
+  copyLink() {
+    const shown = () => this.say(location.href);
+    if (!navigator.clipboard) return shown();
+    navigator.clipboard.writeText(location.href).then(() => this.say(this.data.text.copied), shown);
   }
 
   fillTable() {
