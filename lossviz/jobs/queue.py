@@ -27,6 +27,8 @@ STOP_SECONDS = 0.7
 CLOSE_SECONDS = 2.0
 RETRY_SECONDS = 2.0
 LONGEST_PAUSE = 30.0
+KEEP_DELETED_SECONDS = 7 * 86_400.0
+"""A deleted run can be restored for a week; the first start after that removes it."""
 
 COMMAND = (sys.executable, "-m", "lossviz.jobs.worker")
 
@@ -105,6 +107,7 @@ class Queue:
 
     def start(self) -> None:
         """Interrupt what a dead process left running, take over what it left waiting, and warm the workers."""
+        self._store.purge(KEEP_DELETED_SECONDS)
         self._store.interrupt_orphans()
         for run in self._store.adopt_queued():
             self._enqueue(run)
@@ -254,6 +257,8 @@ class Queue:
                 self.problem = f"The worker cannot be started: it {_end(code)}; its error output says why."
             pause = 0.0 if worker.ready else min(LONGEST_PAUSE, 2.0**self._deaths)
             closing = self._closing
+        if not closing:
+            _later(pause, self._spawn)
         if run is not None and not worker.abandoned:
             step = self._store.get(run.id).step
             if worker.stopping:
@@ -263,8 +268,6 @@ class Queue:
             else:
                 reason = f"The worker {_end(code)} after step {step:,}; the points up to there are kept."
                 self._finish(run, "failed", reason)
-        if not closing:
-            _later(pause, self._spawn)
 
     def _kill_if_still_at(self, worker: _Worker, run_id: str) -> None:
         with self._lock:

@@ -206,6 +206,9 @@ class _Member:
 
     def evaluate(self, step: int, images: Tensor, labels: Tensor, suffix: str) -> Iterator[Event]:
         """Loss and accuracy on test images, in chunks, so that a stop need not wait for all of them."""
+        if not self.weights.values.isfinite().all():
+            # The next report ends this member and names the step; what its network says until then is no measurement.
+            return
         total, right = 0.0, 0
         for start in range(0, len(labels), EVALUATION_CHUNK):
             part, truth = images[start : start + EVALUATION_CHUNK], labels[start : start + EVALUATION_CHUNK]

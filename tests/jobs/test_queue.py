@@ -182,6 +182,22 @@ def test_a_worker_that_cannot_start_is_reported_and_tried_again(store):
     queue.close()
 
 
+def test_a_start_removes_what_was_deleted_long_ago(store, monkeypatch):
+    old, new = store.create(fake(0), "ann"), store.create(fake(0), "ann")
+    now = time.time()
+    for run, age in ((old, 8), (new, 6)):
+        store.finish(run.id, "stopped")
+        monkeypatch.setattr(time, "time", lambda age=age: now - age * 86_400)
+        store.delete(run.id, "ann")
+    monkeypatch.undo()
+    queue = Queue(store, command=FAKE)
+    queue.start()
+    queue.close()
+    store.restore(new.id, "ann")
+    with pytest.raises(KeyError):
+        store.restore(old.id, "ann")
+
+
 def test_several_workers_train_at_once(store):
     queue = Queue(store, workers=2, command=FAKE)
     queue.start()

@@ -137,7 +137,7 @@ def test_a_loss_that_is_no_number_ends_its_member_alone(dataset, monkeypatch, ba
     alone = series(train(spec("mae"), dataset), 0)
     monkeypatch.setattr(Objective, "gradient", breaks)
     monkeypatch.setattr(Objective, "values", _infinite_for_nan(bad))
-    events = list(train(spec("mse", "mae", record_every=8, evaluate_every=60), dataset))
+    events = list(train(spec("mse", "mae", record_every=8, evaluate_every=22), dataset))
     (end,) = [event for event in events if isinstance(event, Diverged)]
     assert (end.member, end.step) == (0, 21)
     assert "mse stopped at step 21" in end.message and word in end.message
