@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from math import sqrt
 
-from lossviz.figures.style import COLOURS, PATTERNS, Spec, axis, layout, line
+from lossviz.figures.style import COLOURS, DASHES, Spec, axis, layout, line
 
 MAP = "Cividis"
 CORNER_GAP = 0.11
+BAR_GROUP = 0.7
 
 
 def regression(names: Sequence[str], low: float, high: float, words: Sequence[str]) -> dict[str, Spec]:
@@ -75,25 +76,26 @@ def classes(names: Sequence[str], words: Sequence[str]) -> dict[str, Spec]:
     }
     x = {**hidden, "range": [-CORNER_GAP, 1 + CORNER_GAP]}
     y = {**hidden, "range": [-CORNER_GAP, height + CORNER_GAP], "scaleanchor": "x"}
+    width = BAR_GROUP / max(1, len(names))
     bars = [
         {
             "type": "bar",
             "name": name,
-            "x": [f"{a_class} {k}" for k in (1, 2, 3)],
+            "x": [1, 2, 3],
             "y": [],
-            "marker": {"color": COLOURS[i], "pattern": {"shape": PATTERNS[i], "size": 6, "solidity": 0.25}},
-            "hoverinfo": "skip",
+            "offset": -BAR_GROUP / 2 + i * width,
+            "width": width,
+            "line": {"color": COLOURS[i], "dash": DASHES[i], "width": 2},
         }
         for i, name in enumerate(names)
     ]
+    ticks = {"tickvals": [1, 2, 3], "ticktext": [f"{a_class} {k}" for k in (1, 2, 3)], "range": [0.5, 3.5]}
     surface = {"type": "surface", "z": [], "colorscale": MAP, "showscale": False, "hoverinfo": "skip"}
     return {
         "simplex": {"data": [contour, outline, _arrows(1.6)], "layout": layout(x, y, (8, 8, 8, 56))},
         "bars": {
             "data": bars,
-            "layout": layout(
-                axis("", type="category"), axis(gradient, zerolinewidth=1.5), barmode="group", bargap=0.35
-            ),
+            "layout": layout(axis("", showgrid=False, **ticks), axis(gradient, zerolinewidth=1.5)),
         },
         "surface": {"data": [surface], "layout": _scene_3d("", "", loss)},
     }

@@ -17,9 +17,6 @@ DASHES = (
 )
 """By position too: never colour alone."""
 
-PATTERNS = ("", "/", ".", "x", "-", "\\", "+", "|")
-"""The same for bars."""
-
 Spec = dict[str, Any]
 
 

@@ -4,7 +4,9 @@ import asyncio
 import json
 import logging
 import time
+from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -47,20 +49,28 @@ async def refuse(socket: WebSocket, error: MessageError) -> None:
     await socket.send_text(json.dumps({"error": str(error), "seq": error.seq}))
 
 
+async def both(*coroutines: Coroutine[Any, Any, None]) -> None:
+    """Run coroutines until the first one ends, end the others, and raise the first error among them."""
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        # Also where this task itself is cancelled, as a server does that shuts down: nothing may go on without it.
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    errors = [task.exception() for task in tasks if not task.cancelled()]
+    if error := next(filter(None, errors), None):
+        raise error
+
+
 async def scene_socket(socket: WebSocket, gate: Gate) -> None:
     """Serve one page's scene until it leaves."""
     try:
         if await admitted(socket, gate) is None:
             return
         newest: asyncio.Queue[Request] = asyncio.Queue(1)
-        reading = asyncio.create_task(_read(socket, newest))
-        answering = asyncio.create_task(_answer(socket, newest))
-        done, rest = await asyncio.wait((reading, answering), return_when=asyncio.FIRST_COMPLETED)
-        for task in rest:
-            task.cancel()
-        await asyncio.gather(*rest, return_exceptions=True)
-        for task in done:
-            task.result()
+        await both(_read(socket, newest), _answer(socket, newest))
     except WebSocketDisconnect:
         pass
 

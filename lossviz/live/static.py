@@ -35,7 +35,10 @@ class Assets:
         name = request.path_params["name"]
         if name not in self._files:
             return Response("There is no such file.", 404)
-        headers = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
+        # A page from before a restart asks for a version that is gone; what it gets must not be kept under that name.
+        current = request.path_params["version"] == self.version
+        caching = "public, max-age=31536000, immutable" if current else "no-store"
+        headers = {"Cache-Control": caching, "Vary": "Accept-Encoding"}
         kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
         if "gzip" not in request.headers.get("accept-encoding", ""):
             return Response(self._files[name], media_type=kind, headers=headers)

@@ -1,4 +1,4 @@
-// The lines, points and arrows of a picture, drawn over Plotly's axes: a path costs a tenth of a Plotly trace.
+// The lines, points, arrows and bars of a picture, drawn over Plotly's axes: a path costs a tenth of a Plotly trace.
 
 const SVG = "http://www.w3.org/2000/svg";
 const FAR = 1e4;
@@ -15,7 +15,7 @@ function svg(tag, attributes, parent) {
 
 const tenth = (pixels) => Math.round(10 * Math.min(FAR, Math.max(-FAR, pixels))) / 10;
 
-/** Draws traces of `type: "scatter"` (lines, markers, or arrows between nulls) where `place(x, y)` says. */
+/** Draws traces of type scatter (lines, markers, or arrows between nulls) and bar where `place(x, y)` says. */
 export class LineLayer {
   constructor(element) {
     const clip = `lv-clip-${(clips += 1)}`;
@@ -32,7 +32,8 @@ export class LineLayer {
     traces.forEach((trace, i) => {
       this.shapes[i] ??= svg("g", {}, trace.cliponaxis === false ? this.over : this.inside);
       const group = this.shapes[i];
-      if (trace.marker?.symbol === "arrow") arrows(group, trace, place);
+      if (trace.type === "bar") bars(group, trace, place);
+      else if (trace.marker?.symbol === "arrow") arrows(group, trace, place);
       else {
         if (trace.mode.includes("lines")) line(group, trace, place);
         if (trace.mode.includes("markers")) markers(group, trace, place);
@@ -77,6 +78,19 @@ function markers(group, { x, y, marker }, place) {
     const colour = Array.isArray(marker.color) ? marker.color[i] : marker.color;
     circle.style.cssText = `fill:${colour};stroke:${marker.line.color};stroke-width:${marker.line.width}`;
   }
+}
+
+/** Bars in the loss's colour, outlined with its dash. */
+function bars(group, { x, y, offset, width, line: style }, place) {
+  x.forEach((middle, i) => {
+    const bar = only(group, "rect", i);
+    const [left, top] = place(middle + offset, Math.max(0, y[i] ?? 0));
+    const [right, bottom] = place(middle + offset + width, Math.min(0, y[i] ?? 0));
+    const shape = { x: left + 1.5, y: top, width: Math.max(0, right - left - 3), height: bottom - top };
+    for (const [name, value] of Object.entries(shape)) bar.setAttribute(name, tenth(value));
+    bar.style.cssText = `fill:${style.color};fill-opacity:.3;stroke:${style.color};stroke-width:${style.width}`;
+    if (style.dash !== "solid") bar.setAttribute("stroke-dasharray", style.dash.replaceAll("px", ""));
+  });
 }
 
 /** From each point to the next one, with a head at the end unless the step is too short to see. */

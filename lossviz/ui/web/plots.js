@@ -78,7 +78,7 @@ export function dress(spec, tokens) {
 const CONFIG = { displayModeBar: false, responsive: false, staticPlot: false, doubleClick: false, scrollZoom: false };
 
 /**
- * One picture. Axes, maps and bars are Plotly's; lines, points and arrows are a layer of our own over them, so that a
+ * One picture. Axes and maps are Plotly's; lines, points, arrows and bars are a layer of our own over them, so that a
  * drag redraws no more than what moves. Indices are those of the spec's traces.
  */
 export class Picture {
@@ -106,7 +106,7 @@ export class Picture {
   }
 
   isLine(trace) {
-    return this.flat && trace.type === "scatter";
+    return this.flat && (trace.type === "scatter" || trace.type === "bar");
   }
 
   /** Draw everything again with the next frame: another theme or size. */

@@ -1,6 +1,6 @@
 // Scalar regression: prediction and label on a line; curves, derivative, contour or surface.
 
-import { card } from "./cards.js";
+import { card, swatch } from "./cards.js";
 import { digits, fill, h } from "./dom.js";
 import { plane, slider } from "./handles.js";
 import { LossMap } from "./map.js";
@@ -20,7 +20,7 @@ class Regression {
     const { data } = stage;
     const { text, figures } = data;
     this.count = data.losses.length;
-    this.main = card("lv-main lv-curve", text.curve);
+    this.main = data.hero ? card("lv-main lv-curve", "", legend(data)) : card("lv-main lv-curve", text.curve);
     this.main.plot.setAttribute("aria-label", text.curve);
     pictures.append(this.main.element);
     this.curve = new Picture(Plotly, this.main.plot, figures.curve);
@@ -226,6 +226,12 @@ class Regression {
     this.wandering = false;
     for (const picture of this.pictures) picture.dispose();
   }
+}
+
+/** Where no numbers stand beside the picture: each loss's mark, name and value above it. */
+function legend({ losses, dashes }) {
+  const entry = (loss, i) => h("span", {}, swatch(i, dashes[i]), ` ${loss.name} `, h("output", { name: "loss", "data-loss": loss.key, "data-value": "" }));
+  return h("span", { class: "lv-legend" }, ...losses.map(entry));
 }
 
 /** One trace for all arrows: from each point to where a gradient step would move it. */
