@@ -107,12 +107,9 @@ class Queue:
 
     def start(self) -> None:
         """Interrupt what a dead process left running, take over what it left waiting, and warm the workers."""
-        self._store.purge(KEEP_DELETED_SECONDS)
-        self._store.interrupt_orphans()
-        for run in self._store.adopt_queued():
-            self._enqueue(run)
         for _ in range(self._wanted):
             self._spawn()
+        self._take_over()
 
     def close(self) -> None:
         """End the workers; their runs are interrupted, those in waiting stay queued for the next start."""
@@ -201,6 +198,20 @@ class Queue:
     def _enqueue(self, run: Run) -> None:
         with self._lock:
             self._pending.setdefault(run.owner, deque()).append(run)
+
+    def _take_over(self) -> None:
+        """Tidy up after dead processes; on a full disk runs can be read meanwhile, and it is tried again."""
+        if self._closing:
+            return
+        try:
+            self._store.purge(KEEP_DELETED_SECONDS)
+            self._store.interrupt_orphans()
+            for run in self._store.adopt_queued():
+                self._enqueue(run)
+            self._dispatch()
+        except StoreError as error:
+            log.error("the runs of dead processes wait to be tidied up: %s", error)
+            _later(RETRY_SECONDS, self._take_over)
 
     def _take_from_line(self, run_id: str) -> Run | None:
         for owner, runs in self._pending.items():

@@ -368,10 +368,10 @@ class Store:
                 raise StoreError(
                     f"{self.path} has schema {version}, this lossviz knows up to {len(MIGRATIONS)}: install a newer one"
                 )
-            for script in MIGRATIONS[version:]:
+            for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
                 for statement in script.split(";"):
                     connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+                connection.execute(f"PRAGMA user_version = {number}")
 
 
 def _take_writer(folder: Path) -> _Writer:

@@ -4,7 +4,7 @@ import time
 import pytest
 
 from lossviz.jobs.queue import Queue
-from lossviz.runs import LossChoice, Run, RunSpec, Store
+from lossviz.runs import LossChoice, Run, RunSpec, Store, StoreError
 
 from .conftest import FAKE, fake, over, wait_for
 
@@ -147,8 +147,6 @@ def test_a_full_disk_fails_the_run_in_a_sentence_and_the_queue_goes_on(store, qu
 
 
 def test_an_end_that_finds_no_space_is_written_later(store, queue, monkeypatch):
-    from lossviz.runs import StoreError
-
     finish = Store.finish
     full = threading.Event()
     full.set()
@@ -168,6 +166,32 @@ def test_an_end_that_finds_no_space_is_written_later(store, queue, monkeypatch):
     assert ended.status == "failed" and store.get(run.id).status == "running"
     full.clear()
     assert over(store, run).status == "failed"
+
+
+def test_a_start_on_a_full_disk_tidies_up_once_there_is_space(tmp_path, monkeypatch, caplog):
+    path = tmp_path / "runs.sqlite"
+    dead = Store(path)
+    run = dead.create(fake(0), "ann")
+    dead.close()
+    store = Store(path)
+    monkeypatch.setattr("lossviz.jobs.queue.RETRY_SECONDS", 0.1)
+    adopt = Store.adopt_queued
+    full = threading.Event()
+    full.set()
+
+    def adopt_or_fail(self):
+        if full.is_set():
+            raise StoreError("no space is left on the disk")
+        return adopt(self)
+
+    monkeypatch.setattr(Store, "adopt_queued", adopt_or_fail)
+    queue = Queue(store, command=FAKE)
+    queue.start()
+    assert "no space is left" in caplog.text and store.get(run.id).status == "queued"
+    full.clear()
+    assert over(store, run).status == "done"
+    queue.close()
+    store.close()
 
 
 def test_a_worker_that_cannot_start_is_reported_and_tried_again(store):

@@ -168,6 +168,12 @@ def test_reopening_keeps_everything(tmp_path):
     again.close()
 
 
+def test_opening_a_store_again_writes_nothing_so_that_a_full_disk_can_be_read(store):
+    before = store._connection.execute("PRAGMA data_version").fetchone()[0]
+    Store(store.path).close()
+    assert store._connection.execute("PRAGMA data_version").fetchone()[0] == before
+
+
 DIES = """
 import os, sys
 from pathlib import Path
