@@ -77,6 +77,7 @@ class Stage {
     root.classList.toggle("lv-hero", Boolean(data.hero));
     this.geometry = GEOMETRIES[data.scene].create({ Plotly, stage: this, pictures });
     this.ready = true;
+    this.since = this.socket?.seq ?? 0; // answers to what was asked before belong to other losses or another scene
     this.themes ??= watchTheme(root, () => {
       this.tokens = theme(root);
       this.geometry.redress();
@@ -133,7 +134,7 @@ class Stage {
   }
 
   draw(frame) {
-    if (!this.ready) return;
+    if (!this.ready || frame.seq <= this.since) return;
     for (const output of this.root.querySelectorAll("output[data-loss]")) {
       const numbers = frame.numbers[output.dataset.loss];
       const line = output.dataset.line;

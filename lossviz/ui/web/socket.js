@@ -31,6 +31,8 @@ export function decode(buffer) {
 export class Link {
   constructor({ url, first, renew, message, state, opened }) {
     Object.assign(this, { url, first, renew, message, state, opened, wait: 250, closed: false });
+    this.retry = () => this.again();
+    addEventListener("online", this.retry);
     this.connect();
   }
 
@@ -55,7 +57,6 @@ export class Link {
       this.timer = setTimeout(() => this.connect(), this.wait * (1 + Math.random() / 2));
       this.wait = Math.min(8000, this.wait * 2);
     };
-    addEventListener("online", (this.retry = () => this.again()), { once: true });
   }
 
   /** Try at once, with whatever token the page has given meanwhile. */
