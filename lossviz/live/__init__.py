@@ -5,9 +5,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
+from lossviz.live import service as shared
 from lossviz.live.run_socket import run_socket
 from lossviz.live.scene_socket import scene_socket
-from lossviz.live.service import service
 
 
 def routes(base: str) -> list[BaseRoute]:
@@ -21,17 +21,17 @@ def routes(base: str) -> list[BaseRoute]:
 
 
 async def _scene(socket: WebSocket) -> None:
-    await scene_socket(socket, service().gate)
+    await scene_socket(socket, shared.service().gate)
 
 
 async def _run(socket: WebSocket) -> None:
-    await run_socket(socket, service().gate, service().store, service().queue)
+    await run_socket(socket, shared.service().gate, shared.service().store, shared.service().queue)
 
 
 async def _file(request: Request) -> Response:
-    return service().assets.respond(request)
+    return shared.service().assets.respond(request)
 
 
 async def _health(request: Request) -> Response:
-    queue = service().queue
+    queue = shared.service().queue
     return JSONResponse({"status": "ok", "device": queue.device, "waiting": queue.waiting})
