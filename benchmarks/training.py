@@ -1,6 +1,6 @@
 """The article's experiment through our engine against the ordinary loop; prints one JSON line.
 
-    python -m benchmarks.training [--epochs 1] [--repeats 5] [--losses cross_entropy] [--model softmax]
+    python -m benchmarks.training [--epochs 1] [--repeats 5] [--loss cross_entropy]
 
 Both ways run on one thread of the CPU, alternating (A B A B ...), training steps alone; ``ratio`` is the median over
 the pairs of ours / theirs, so below 1 is faster. ``sample_share`` is the share of our time that the evaluations on the
@@ -58,12 +58,11 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--loss", default="cross_entropy")
-    parser.add_argument("--model", default="softmax")
     a = parser.parse_args()
     torch.set_num_threads(1)
     x, y = article.tensors("train")
     data = Dataset.load(torch.device("cpu"))
-    spec = RunSpec(losses=(LossChoice(a.loss, {}),), model=a.model, epochs=a.epochs)
+    spec = RunSpec(losses=(LossChoice(a.loss, {}),), epochs=a.epochs)
     mine: list[Ours] = []
     theirs: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -78,7 +77,6 @@ def main() -> None:
         {
             "benchmark": "training",
             "loss": a.loss,
-            "model": a.model,
             "epochs": a.epochs,
             "repeats": a.repeats,
             "ratio": round(statistics.median(ratios), 3),
