@@ -10,7 +10,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from lossviz.jobs.queue import Queue
 from lossviz.live.access import Gate
-from lossviz.live.scene_socket import admitted, receive
+from lossviz.live.messages import MAX_SEQ
+from lossviz.live.scene_socket import admitted, both, receive
 from lossviz.runs import Point, Run, Store, json_number
 
 BACKFILL = 20_000
@@ -29,14 +30,16 @@ async def run_socket(socket: WebSocket, gate: Gate, store: Store, queue: Queue) 
         if first is None:
             return
         after = first.get("after")
-        if not isinstance(after, int) or isinstance(after, bool) or after < 0:
+        if not isinstance(after, int) or isinstance(after, bool) or not 0 <= after <= MAX_SEQ:
             after = 0
         try:
-            await asyncio.to_thread(store.get, run_id)
+            run = await asyncio.to_thread(store.get, run_id)
         except KeyError:
+            run = None
+        if run is None or run.deleted is not None:
             await socket.close(4404, "There is no such run.")
             return
-        await _follow(socket, run_id, after, store, queue)
+        await both(_until_left(socket), _follow(socket, run_id, after, store, queue))
     except WebSocketDisconnect:
         pass
 
@@ -45,53 +48,44 @@ async def _follow(socket: WebSocket, run_id: str, after: int, store: Store, queu
     loop = asyncio.get_running_loop()
     news: asyncio.Queue[Run | Sequence[Point]] = asyncio.Queue()
 
-    def hear(item: Run | Sequence[Point]) -> None:
+    def tell(item: Run | Sequence[Point]) -> None:
         loop.call_soon_threadsafe(news.put_nowait, item)
 
     # Subscribed before the past is read: what is committed in between comes twice and is dropped by its number.
-    unsubscribe = queue.subscribe(run_id, hear)
-    leaving = asyncio.create_task(_until_left(socket))
+    unsubscribe = queue.subscribe(run_id, tell)
     try:
-        last = await _backfill(socket, run_id, after, store)
-        while not leaving.done():
-            getting = asyncio.create_task(news.get())
-            await asyncio.wait((getting, leaving), timeout=LOOK_AGAIN, return_when=asyncio.FIRST_COMPLETED)
-            if not getting.done():
-                getting.cancel()
-                if not leaving.done() and await asyncio.to_thread(_elsewhere, run_id, store, queue):
-                    last = await _backfill(socket, run_id, last, store)
+        last, over = await _backfill(socket, run_id, after, store)
+        while True:
+            try:
+                items = [await asyncio.wait_for(news.get(), LOOK_AGAIN)]
+            except TimeoutError:
+                # Silence: perhaps another program trains the run, which tells nobody here of its points or its end.
+                if not over and await asyncio.to_thread(queue.position, run_id) is None:
+                    last, over = await _backfill(socket, run_id, last, store)
                 continue
             if news.qsize() > BEHIND:
                 await socket.close(4408, "Too far behind; come back for the rest.")
                 return
-            items = [getting.result()]
             while not news.empty():
                 items.append(news.get_nowait())
-            last = await _pass_on(socket, items, last)
+            points = [point for item in items if not isinstance(item, Run) for point in item if point.seq > last]
+            runs = [item for item in items if isinstance(item, Run)]
+            await _send(socket, points, runs[-1] if runs else None)
+            last = points[-1].seq if points else last
+            over = over or any(run.over for run in runs)
     finally:
         unsubscribe()
-        leaving.cancel()
 
 
-def _elsewhere(run_id: str, store: Store, queue: Queue) -> bool:
-    """Whether another program trains the run, one that tells nobody here of its points."""
-    return queue.position(run_id) is None and not store.get(run_id).over
-
-
-async def _pass_on(socket: WebSocket, items: Sequence[Run | Sequence[Point]], last: int) -> int:
-    points = [point for item in items if not isinstance(item, Run) for point in item if point.seq > last]
-    runs = [item for item in items if isinstance(item, Run)]
-    await _send(socket, points, runs[-1] if runs else None)
-    return points[-1].seq if points else last
-
-
-async def _backfill(socket: WebSocket, run_id: str, after: int, store: Store) -> int:
+async def _backfill(socket: WebSocket, run_id: str, after: int, store: Store) -> tuple[int, bool]:
+    """Send what came after ``after``; return the last number sent, and whether the run is over."""
     points = await asyncio.to_thread(store.points, run_id, after)
     for start in range(0, len(points), BACKFILL):
         await _send(socket, points[start : start + BACKFILL], None)
     # Read after the points: a run that is over by now has no more of them.
-    await _send(socket, [], await asyncio.to_thread(store.get, run_id))
-    return points[-1].seq if points else after
+    run = await asyncio.to_thread(store.get, run_id)
+    await _send(socket, [], run)
+    return (points[-1].seq if points else after), run.over
 
 
 async def _until_left(socket: WebSocket) -> None:
