@@ -235,7 +235,6 @@ def _text() -> Mapping[str, Any]:
         "stop": tr("Stop"),
         "stopping": tr("Stopping …"),
         "empty": tr("Press Train: the curves begin here within a second."),
-        "connecting": tr("Starting …"),
         "steps": tr("step {step} of {total}"),
         "remaining": tr("{time} left"),
         "took": tr("took {time}"),

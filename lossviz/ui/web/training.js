@@ -16,19 +16,21 @@ const views = new WeakMap();
 
 export function render(component) {
   const root = component.parentElement.querySelector(".lv-root");
+  const { run } = component.data;
   let view = views.get(root);
-  if (view && view.key !== identity(component.data)) {
+  if (view && (view.shape !== shape(run) || (view.data.run.id && view.data.run.id !== run.id))) {
     view.dispose();
     view = undefined;
   }
   if (!view) {
     view = new View(root, component);
     views.set(root, view);
-  } else view.update(component);
+  }
+  view.update(component);
 }
 
-/** Another run, or before there is one other losses or epochs, make another view. */
-const identity = ({ run }) => JSON.stringify([run.id, run.names, run.total_steps]);
+/** Other losses or epochs need other pictures; a run that begins takes those that stood there empty. */
+const shape = ({ names, total_steps }) => JSON.stringify([names, total_steps]);
 
 export function unmounted(component) {
   const root = component.parentElement.querySelector(".lv-root");
@@ -39,14 +41,29 @@ export function unmounted(component) {
 
 class View {
   constructor(root, component) {
-    Object.assign(this, { root, component, data: component.data, key: identity(component.data), last: 0, step: 0, series: new Map(), run: component.data.run });
+    Object.assign(this, { root, data: component.data, shape: shape(component.data.run), last: 0, step: 0, series: new Map() });
     this.build();
   }
 
   update(component) {
     this.component = component;
     this.data = component.data;
-    this.link?.again();
+    if (!this.data.run.id) return;
+    if (this.link) this.link.again();
+    else this.follow();
+  }
+
+  follow() {
+    const { base, run } = this.data;
+    this.run = run;
+    this.link = new Link({
+      url: address(base, `/live/runs/${encodeURIComponent(run.id)}`),
+      first: () => ({ token: this.data.token, after: this.last }),
+      renew: () => this.component.setTriggerValue("token", String(Date.now())),
+      message: (message) => this.receive(JSON.parse(message)),
+      state: (state) => this.connection(state),
+    });
+    this.progress();
   }
 
   async build() {
@@ -57,7 +74,7 @@ class View {
     this.tokens = theme(root);
     root.classList.add("lv-training");
     this.bar = h("progress", { max: run.total_steps, value: 0, "aria-label": text.progress });
-    this.words = h("p", { class: "lv-progress-words", role: "status" });
+    this.words = h("p", { class: "lv-progress-words", role: "status" }, text.empty);
     this.stop = h("button", { class: "lv-button", type: "button", onclick: () => this.ask() }, text.stop);
     this.stop.hidden = true;
     const head = h("div", { class: "lv-progress" }, this.bar, this.stop, this.words);
@@ -75,18 +92,9 @@ class View {
     this.labels = run.names.map((_, i) => h("span", { class: "lv-end", style: `color:var(--lv-loss${i})` }));
     this.cards.accuracy.overlay.append(...this.labels);
     this.themes = watchTheme(root, () => this.redress());
-    if (!run.id) {
-      this.words.textContent = text.empty;
-      return;
-    }
-    this.words.textContent = text.connecting;
-    this.link = new Link({
-      url: address(data.base, `/live/runs/${encodeURIComponent(run.id)}`),
-      first: () => ({ token: this.data.token, after: this.last }),
-      renew: () => this.component.setTriggerValue("token", String(Date.now())),
-      message: (message) => this.receive(JSON.parse(message)),
-      state: (state) => this.connection(state),
-    });
+    this.ready = true;
+    if (this.run) this.progress();
+    this.drawSoon();
   }
 
   /** The numbers of every loss; the table twin of the pictures opens below. */
@@ -128,35 +136,50 @@ class View {
       this.arrived = performance.now();
     }
     this.progress();
+    this.drawSoon();
+  }
+
+  /** Numbers first, pictures right after; a stream of points is drawn at the pace of the eye. */
+  drawSoon() {
+    if (!this.ready || this.timer) return;
     const wait = Math.max(0, DRAW_EVERY_MS - (performance.now() - (this.drawnAt ?? 0)));
-    this.timer ??= setTimeout(() => {
-      this.timer = undefined;
+    this.timer = setTimeout(() => {
       this.drawnAt = performance.now();
-      this.draw();
+      this.show();
+      requestAnimationFrame(() => {
+        this.timer = undefined;
+        if (this.root.isConnected) this.draw();
+      });
     }, wait);
   }
 
+  line(metric, member) {
+    return this.series.get(`${metric}/${member}`) ?? { x: [], y: [] };
+  }
+
+  show() {
+    for (const output of this.root.querySelectorAll("output[data-member]")) {
+      const exact = this.line(output.name, output.dataset.member).y;
+      const sample = this.line(`${output.name}_sample`, output.dataset.member).y;
+      show(output, exact.at(-1) ?? sample.at(-1), this.last);
+    }
+    if (this.table.open) this.fillTable();
+  }
+
   draw() {
-    const line = (metric, member) => this.series.get(`${metric}/${member}`) ?? { x: [], y: [] };
     const count = this.data.run.names.length;
     for (let i = 0; i < count; i += 1) {
-      this.pictures.accuracy.set(i, line("test_accuracy_sample", i));
-      this.pictures.accuracy.set(count + i, line("test_accuracy", i));
-      this.pictures.test_loss.set(i, line("test_loss_sample", i));
-      this.pictures.test_loss.set(count + i, line("test_loss", i));
-      this.pictures.train_loss.set(i, line("train_loss", i));
-      this.pictures.grad_norm.set(i, line("grad_norm", i));
+      this.pictures.accuracy.set(i, this.line("test_accuracy_sample", i));
+      this.pictures.accuracy.set(count + i, this.line("test_accuracy", i));
+      this.pictures.test_loss.set(i, this.line("test_loss_sample", i));
+      this.pictures.test_loss.set(count + i, this.line("test_loss", i));
+      this.pictures.train_loss.set(i, this.line("train_loss", i));
+      this.pictures.grad_norm.set(i, this.line("grad_norm", i));
     }
     this.pictures.accuracy.range("yaxis", ...this.accuracyRange());
     for (const name of LOGARITHMIC) this.pictures[name].range("yaxis", ...this.logRange(name));
     for (const picture of Object.values(this.pictures)) picture.draw(this.last);
     this.placeLabels();
-    for (const output of this.root.querySelectorAll("output[data-member]")) {
-      const exact = line(output.name, output.dataset.member).y;
-      const sample = line(`${output.name}_sample`, output.dataset.member).y;
-      show(output, exact.at(-1) ?? sample.at(-1), this.last);
-    }
-    if (this.table.open) this.fillTable();
   }
 
   /** The first moments are low for every loss; the range is that of what comes after them. */
@@ -194,7 +217,7 @@ class View {
       const value = line?.y.at(-1);
       label.hidden = value == null || this.root.clientWidth < NARROW;
       if (label.hidden) return null;
-      const done = OVER.includes(this.run.status) && exact;
+      const done = OVER.includes(this.run?.status) && exact;
       label.textContent = `${(done ? exact.y.at(-1) : value).toFixed(4)} ${this.data.run.names[i]}`;
       const [left, top] = this.pictures.accuracy.place(line.x.at(-1), value);
       return { label, left, top };
@@ -216,6 +239,7 @@ class View {
 
   progress() {
     const { run, data } = this;
+    if (!this.ready || !run) return;
     const { text } = data;
     const over = OVER.includes(run.status);
     this.bar.value = run.status === "done" ? run.total_steps : this.step;
@@ -223,7 +247,7 @@ class View {
     this.root.dataset.status = run.status;
     const where = [run.device].filter(Boolean).join(" · ");
     const steps = fill(text.steps, { step: this.step.toLocaleString(), total: run.total_steps.toLocaleString() });
-    const parts = [text.statuses[run.status] ?? run.status];
+    const parts = [text.statuses[run.status]];
     if (run.status === "queued") parts.push(text.waiting);
     if (run.status === "running" && this.step) parts.push(steps, fill(text.remaining, { time: this.remaining() }));
     if (over) parts.push(steps);
@@ -273,12 +297,12 @@ class View {
     this.offline = state !== "live";
     if (state === "missing") this.say(this.data.text.missing);
     else if (this.offline) this.say(fill(this.data.text.offline, { time: new Date().toLocaleTimeString() }));
-    else this.say(this.run.message ?? "");
+    else this.say(this.run.message);
     this.root.classList.toggle("lv-offline", this.offline);
   }
 
   say(text) {
-    this.status.textContent = text;
+    if (this.status) this.status.textContent = text;
   }
 
   redress() {
