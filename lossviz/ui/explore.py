@@ -161,8 +161,8 @@ def _loss(loss: Loss) -> dict[str, Any]:
         "key": loss.key,
         "name": tr(loss.name),
         "params": {name: _param(param) for name, param in loss.params.items() if not isinstance(param, Choice | Flag)},
-        "formula": [mathml(line.latex) for line in loss.formula],
-        "gradient": mathml(loss.gradient),
+        "formula": [_mathml(line.latex) for line in loss.formula],
+        "gradient": _mathml(loss.gradient),
         "pitfalls": [tr(pitfall) for pitfall in loss.pitfalls],
         "reference": tr(loss.reference),
     }
@@ -179,6 +179,5 @@ def _param(param: Param) -> dict[str, Any]:
 
 
 @lru_cache(512)
-def mathml(latex: str) -> str:
-    """Return our own LaTeX as MathML, which browsers draw by themselves."""
+def _mathml(latex: str) -> str:
     return convert(latex)

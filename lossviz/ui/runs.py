@@ -12,6 +12,8 @@ from lossviz.ui.components import person
 from lossviz.ui.training import names, status_word
 from lossviz.ui.words import tr
 
+_ROW = 35
+"""Pixels a row of Streamlit's tables."""
 _METRICS = {
     "test_accuracy": "Test accuracy (10,000 images)",
     "test_accuracy_sample": "Test accuracy (1,000 images)",
@@ -25,10 +27,10 @@ def body() -> None:
     """Show the whole page; run again every two seconds while a run is under way."""
     undo()
     chosen = listing()
-    if len(chosen) > 1:
-        compare(chosen)
     if chosen:
         downloads(chosen)
+    if len(chosen) > 1:
+        compare(chosen)
 
 
 def under_way() -> bool:
@@ -64,6 +66,7 @@ def listing() -> list[Run]:
         _table(runs),
         key="table",
         hide_index=True,
+        height=min(_ROW * (len(runs) + 1) + 3, 10 * _ROW),
         on_select="rerun",
         selection_mode="multi-row",
         column_config={

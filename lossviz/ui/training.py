@@ -15,7 +15,6 @@ from lossviz.runs import ARTICLE, OPTIMIZERS, LossChoice, Run, RunSpec
 from lossviz.runs.spec import MAX_BATCH, MAX_EPOCHS, MAX_LEARNING_RATE, MAX_LOSSES, MAX_SEED
 from lossviz.training import BRIDGES, offered
 from lossviz.ui.components import mount, person
-from lossviz.ui.explore import mathml
 from lossviz.ui.words import tr
 
 KEY = "run"
@@ -90,8 +89,7 @@ def bridges(spec: RunSpec) -> None:
     with st.expander(tr("How each loss is joined to the network"), icon=":material/conversion_path:"):
         for label, choice in zip(names(spec), spec.losses, strict=True):
             bridge = BRIDGES[choice.key]
-            st.markdown(f"**{label}**: {tr(bridge.text)}")
-            st.html(f'<div style="padding-left:1rem">{mathml(bridge.latex)}</div>')
+            st.markdown(f"**{label}**: {tr(bridge.text)}  \n${bridge.latex}$")
 
 
 def names(spec: RunSpec) -> list[str]:
