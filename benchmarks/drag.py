@@ -1,0 +1,247 @@
+"""From a move of the pointer to the new number and the new pictures, in a real Chromium; prints one JSON line.
+
+    python -m benchmarks.drag [--scene regression|classes] [--moves 100] [--repeats 1]
+
+Curve, derivative and contour are on screen (in the classes scene: simplex and bars), two losses are chosen, and a
+handle is dragged for ``moves`` moves, one each 30 ms. Times are taken inside the page, from a pointer event's own
+timeStamp to the moment at which ``data-seq`` is set on the number (``median_ms``, ``p95_ms``) and on the last of the
+2-D pictures (``picture_...``), which happens after they are drawn.
+
+Which answer belongs to which move: every request is seen as it is sent, with its seq. A move is answered by the first
+number whose request was sent after that move's event had arrived, since each request holds the handles of its moment;
+an answer to an earlier request shows an earlier position and does not count, however soon it comes after the move. A
+picture may skip an answer for a newer one, so the first drawing with that seq or a later one counts, on each picture.
+
+``baseline_median_ms`` is the same for the pictures of `benchmarks/baselines/fragment.py`, whose figures carry the
+number of the move they answer; ``ratio`` is ours / theirs, pictures both. ``p95_busy_ms`` is the number's p95 while
+another browser opens one page after the other.
+"""
+
+import argparse
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from benchmarks.served import served
+
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+PAUSE_MS = 30
+HANDLES = {"regression": "pred", "classes": "z1"}
+FRAGMENT = "benchmarks/baselines/fragment.py"
+
+SENT = """
+const send = WebSocket.prototype.send;
+window.lvLog = [];
+WebSocket.prototype.send = function (data) {
+  const seq = typeof data === "string" && /^{"seq":(\\d+)/.exec(data);
+  if (seq) window.lvLog.push(["sent", performance.now(), Number(seq[1])]);
+  return send.call(this, data);
+};
+"""
+WATCH = """() => {
+  addEventListener("pointermove", (e) => window.lvLog.push(["move", performance.now(), e.timeStamp]), true);
+  const watch = (kind, element, i) => new MutationObserver(() => window.lvLog.push([kind, performance.now(), Number(element.dataset.seq), i]))
+    .observe(element, { attributeFilter: ["data-seq"] });
+  watch("number", document.querySelector("output[name=loss]"), 0);
+  document.querySelectorAll(".js-plotly-plot:not(.lv-solid)").forEach((plot, i) => watch("picture", plot, i));
+}"""  # noqa: E501
+WATCH_FRAGMENT = """() => {
+  window.lvLog = [];
+  let n = 0;
+  addEventListener("pointermove", (e) => {
+    if (!e.buttons) return;
+    n += 1;
+    window.lvLog.push(["move", performance.now(), e.timeStamp], ["sent", performance.now(), n]);
+  }, true);
+  const shown = [];
+  const look = () => document.querySelectorAll(".js-plotly-plot").forEach((plot, i) => {
+    const now = plot.layout?.meta?.n ?? shown[i];
+    if (now === shown[i]) return;
+    shown[i] = now;
+    window.lvLog.push(["picture", performance.now(), now, i]);
+  });
+  look();
+  window.lvLog.length = 0;
+  // Of the whole page: Streamlit may put another element in a chart's place.
+  new MutationObserver(look).observe(document.body, { childList: true, subtree: true, attributes: true });
+}"""
+
+
+@dataclass
+class Times:
+    """Milliseconds from a move to what it changed, one entry a move, and how often a picture came."""
+
+    numbers: list[float] = field(default_factory=list[float])
+    pictures: list[float] = field(default_factory=list[float])
+    rates: list[float] = field(default_factory=list[float])
+
+
+def attribute(log: list[list[Any]], times: Times) -> None:
+    """Read a page's log into ``times``; see the module for which answer belongs to which move.
+
+    Entries: ``[move, seen, timeStamp]``, ``[sent, when, seq]``, ``[number | picture, when, seq, which]``.
+    """
+    moves = [(seen, stamp) for kind, seen, stamp, *_ in log if kind == "move"]
+    sent = sorted((seq, when) for kind, when, seq, *_ in log if kind == "sent")
+    numbers = [(when, seq) for kind, when, seq, *_ in log if kind == "number"]
+    pictures = [(when, seq, which) for kind, when, seq, *rest in log if kind == "picture" for which in rest]
+    shown = {which for _, _, which in pictures}
+    for seen, stamp in moves:
+        wanted = next((seq for seq, when in sent if when >= seen), None)
+        if wanted is None:
+            continue
+        if number := next((when for when, seq in numbers if seq >= wanted), None):
+            times.numbers.append(number - stamp)
+        drawn = [next((when for when, seq, i in pictures if i == which and seq >= wanted), None) for which in shown]
+        known = [when for when in drawn if when is not None]
+        if known and len(known) == len(drawn):
+            times.pictures.append(max(known) - stamp)
+    seconds = (moves[-1][0] - moves[0][0]) / 1000
+    times.rates.append(len({seq for when, seq, _ in pictures if when <= moves[-1][0]}) / seconds)
+
+
+def shake(page: Page, x: float, y: float, moves: int) -> None:
+    """Press at a point and move to and fro within 400 pixels, one move each 30 ms."""
+    page.mouse.move(x, y)
+    page.mouse.down()
+    for i in range(moves):
+        page.mouse.move(x - 200 + 4 * ((i * 37) % 100), y)
+        page.wait_for_timeout(PAUSE_MS)
+    page.wait_for_timeout(300)
+    page.mouse.up()
+
+
+def ours(browser: Browser, url: str, scene: str, moves: int, times: Times) -> None:
+    """Drag a handle of the explorer."""
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page.add_init_script(SENT)
+    page.goto(f"{url}/explore?scene={scene}")
+    page.wait_for_function("document.querySelector('output[name=loss]')?.dataset.seq")
+    page.wait_for_timeout(1500)
+    box = page.locator(f"[data-handle={HANDLES[scene]}]").bounding_box()
+    assert box
+    page.evaluate(WATCH)
+    page.evaluate("window.lvLog.length = 0")
+    shake(page, box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, moves)
+    # The first move goes to the handle itself and changes nothing.
+    attribute(after_first_move(page.evaluate("window.lvLog")), times)
+    page.close()
+
+
+def after_first_move(log: list[list[Any]]) -> list[list[Any]]:
+    """The log without the move that only brought the pointer there."""
+    first = next(i for i, entry in enumerate(log) if entry[0] == "move")
+    return log[first + 1 :]
+
+
+def theirs(browser: Browser, url: str, scene: str, moves: int, times: Times) -> None:
+    """Drag along the strip of the fragment."""
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page.goto(f"{url}/?scene={scene}")
+    page.wait_for_function(
+        "n => document.querySelectorAll('.js-plotly-plot').length === n", arg=3 - (scene == "classes")
+    )
+    page.wait_for_timeout(1500)
+    box = page.locator(".strip").bounding_box()
+    assert box
+    page.evaluate(WATCH_FRAGMENT)
+    shake(page, box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, moves)
+    attribute(page.evaluate("window.lvLog"), times)
+    page.close()
+
+
+@contextmanager
+def visitors(url: str) -> Iterator[None]:
+    """Another browser that opens one page after the other, each in a fresh profile."""
+    process = subprocess.Popen([sys.executable, "-m", "benchmarks.drag", "--visit", url])
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def open_pages(browser: Browser, url: str) -> None:
+    """Open pages until this process is ended."""
+    for path in cycle(("/explore", "/train", "/runs", "/explore?scene=classes")):
+        page = browser.new_page()
+        page.goto(url + path)
+        page.wait_for_selector(".lv-plot, [data-testid=stAlert]")
+        page.close()
+
+
+def p95(values: list[float]) -> float:
+    """The value that one in twenty exceeds."""
+    return statistics.quantiles(values, n=20)[-1]
+
+
+def result(scene: str, moves: int, repeats: int) -> dict[str, Any]:
+    """Measure everything; each repeat drags ours and theirs in turn."""
+    quiet, busy, fragment = Times(), Times(), Times()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        served("app.py", Path(folder) / "ours") as app,
+        served(FRAGMENT, Path(folder) / "theirs") as baseline,
+        chromium() as browser,
+    ):
+        for _ in range(repeats):
+            ours(browser, app.url, scene, moves, quiet)
+            theirs(browser, baseline.url, scene, moves, fragment)
+        with visitors(app.url):
+            ours(browser, app.url, scene, moves, busy)
+    picture, base = statistics.median(quiet.pictures), statistics.median(fragment.pictures)
+    return {
+        "benchmark": "drag",
+        "scene": scene,
+        "moves": moves,
+        "repeats": repeats,
+        "answered": len(quiet.numbers),
+        "median_ms": round(statistics.median(quiet.numbers), 1),
+        "p95_ms": round(p95(quiet.numbers), 1),
+        "picture_median_ms": round(picture, 1),
+        "picture_p95_ms": round(p95(quiet.pictures), 1),
+        "updates_per_s": round(statistics.median(quiet.rates), 1),
+        "baseline_median_ms": round(base, 1),
+        "baseline_p95_ms": round(p95(fragment.pictures), 1),
+        "baseline_updates_per_s": round(statistics.median(fragment.rates), 1),
+        "ratio": round(picture / base, 3),
+        "p95_busy_ms": round(p95(busy.numbers), 1),
+    }
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """The system's Chromium, else Playwright's own."""
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scene", choices=sorted(HANDLES), default="regression")
+    parser.add_argument("--moves", type=int, default=100)
+    parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--visit", metavar="URL", help=argparse.SUPPRESS)
+    a = parser.parse_args()
+    if a.visit:
+        with chromium() as browser:
+            open_pages(browser, a.visit)
+    print(json.dumps(result(a.scene, a.moves, a.repeats)))
+
+
+if __name__ == "__main__":
+    main()
