@@ -50,22 +50,20 @@ def test_a_hundred_moves_and_every_number_is_torchs(open_page: Open):
         assert seqs == sorted(seqs)
 
 
-@pytest.mark.parametrize(
-    ("handle", "by", "moved"),
-    [("target", (120, 0), {"target"}), ("point", (60, -50), {"pred", "target"}), ("pred", (-2000, 0), {"pred"})],
-)
-def test_each_handle_moves_what_it_names(open_page: Open, handle: str, by: tuple[float, float], moved: set[str]):
+def test_each_handle_moves_what_it_names(open_page: Open):
     page = open_page(REGRESSION)
     ready(page)
-    before = check_numbers(page, "regression", PARAMS)["handles"]
-    drag(page, handle, *by)
-    after = check_numbers(page, "regression", PARAMS)["handles"]
-    assert {name for name in before if after[name] != before[name]} == moved
-    assert all(-5 <= value <= 5 for value in after.values())
-    assert after["pred"] == -5 or by[0] > -2000
+    drags = [("target", 120, 0, {"target"}), ("point", 60, -50, {"pred", "target"}), ("pred", -2000, 0, {"pred"})]
+    for handle, dx, dy, moved in drags:
+        before = check_numbers(page, "regression", PARAMS)["handles"]
+        drag(page, handle, dx, dy)
+        after = check_numbers(page, "regression", PARAMS)["handles"]
+        assert {name for name in before if after[name] != before[name]} == moved
+        assert all(-5 <= value <= 5 for value in after.values())
+    assert after["pred"] == -5
 
 
-def test_the_classes_scene_drags_logits_point_and_label(open_page: Open):
+def test_logits_point_and_label_obey_mouse_and_keyboard(open_page: Open):
     page = open_page(CLASSES)
     ready(page)
     start = check_numbers(page, "classes", FOCAL)["handles"]
@@ -79,21 +77,21 @@ def test_the_classes_scene_drags_logits_point_and_label(open_page: Open):
     after = check_numbers(page, "classes", FOCAL)["handles"]
     assert all(after[name] != before[name] for name in ("z1", "z2", "z3"))
     assert sum(after[f"z{k}"] for k in (1, 2, 3)) == pytest.approx(sum(before[f"z{k}"] for k in (1, 2, 3)), abs=0.01)
-    x, y = centre(page, '[data-handle="label"]')
-    corner = centre(page, ".lv-corner >> nth=0")
-    drag(page, "label", corner[0] - x, corner[1] - y)
-    assert check_numbers(page, "classes", FOCAL)["handles"]["label"] == 1 != start["label"]
-
-
-def test_the_point_on_the_simplex_lies_where_the_probabilities_are(open_page: Open):
-    page = open_page(CLASSES)
-    ready(page)
-    drag(page, "z1", -60)
     shares = [float(page.locator(f"output[name='p.{k}']").get_attribute("data-value") or "nan") for k in (1, 2, 3)]
     held = handles(page)
     assert sum(shares) == pytest.approx(1, rel=1e-12)
     assert held["p.x"] == pytest.approx(shares[1] + shares[2] / 2, abs=1e-6)
     assert held["p.y"] == pytest.approx(shares[2] * 3**0.5 / 2, abs=1e-6)
+    x, y = centre(page, '[data-handle="label"]')
+    corner = centre(page, ".lv-corner >> nth=0")
+    drag(page, "label", corner[0] - x, corner[1] - y)
+    assert check_numbers(page, "classes", FOCAL)["handles"]["label"] == 1 != start["label"]
+    for name, key, value in (("z2", "Home", -8), ("z3", "End", 8), ("label", "ArrowRight", 2), ("label", "End", 3)):
+        page.locator(f'[data-handle="{name}"]').focus()
+        page.keyboard.press(key)
+        assert handles(page)[name] == value
+        settle(page)
+        check_numbers(page, "classes", FOCAL)
 
 
 KEYS = [("ArrowRight", 0.1), ("ArrowLeft", -0.1), ("ArrowUp", 0.1), ("Shift+ArrowRight", 1.0), ("PageDown", -1.0)]
@@ -127,17 +125,6 @@ def test_every_slider_obeys_the_keyboard(open_page: Open):
     check_numbers(page, "regression", PARAMS)
 
 
-def test_the_keyboard_moves_logits_and_label_too(open_page: Open):
-    page = open_page(CLASSES)
-    ready(page)
-    for name, key, value in (("z2", "Home", -8), ("z3", "End", 8), ("label", "ArrowRight", 3), ("label", "Home", 1)):
-        page.locator(f'[data-handle="{name}"]').focus()
-        page.keyboard.press(key)
-        assert handles(page)[name] == value
-        settle(page)
-        check_numbers(page, "classes", FOCAL)
-
-
 def test_a_parameter_is_live_while_its_slider_moves(open_page: Open):
     page = open_page("/explore?loss=huber")
     ready(page)
@@ -157,34 +144,30 @@ def test_a_parameter_is_live_while_its_slider_moves(open_page: Open):
     settle(page)
     check_numbers(page, "regression", {"huber": {"delta": delta}})
 
-
-def test_a_parameter_out_of_range_is_named_with_what_is_allowed(open_page: Open):
-    page = open_page("/explore?loss=huber")
-    ready(page)
     exact = page.locator(".lv-param input[type=number]")
     exact.fill("1000")
     exact.press("Enter")
     page.wait_for_function("document.querySelector('.lv-status').textContent")
     assert page.inner_text(".lv-status") == "huber.delta is 1000; allowed: 0.01 to 100."
     settle(page)
-    check_numbers(page, "regression", {"huber": {"delta": 1.0}})
+    check_numbers(page, "regression", {"huber": {"delta": delta}})
+    exact.fill("0.5")
+    exact.press("Enter")
+    page.wait_for_function("new URLSearchParams(location.search).get('huber.delta') === '0.5'")
+    settle(page)
+    check_numbers(page, "regression", {"huber": {"delta": 0.5}})
 
 
-def test_numbers_show_four_digits(open_page: Open):
-    page = open_page(REGRESSION + "&pred=1.234")
+def test_numbers_show_four_digits_and_the_formula_its_lines(open_page: Open):
+    page = open_page("/explore?loss=huber,mse&pred=3.217&target=1&huber.delta=0.5")
     ready(page)
     for output in page.locator("output[data-loss]:not([data-line])").all():
         text, exact = output.inner_text(), float(output.get_attribute("data-value") or "nan")
         assert re.fullmatch(r"−?\d[\d.]*(e[+-]\d+)?", text)
         assert float(text.replace("−", "-")) == pytest.approx(exact, rel=5e-4)
-
-
-def test_the_formula_shows_its_numbers(open_page: Open):
-    page = open_page("/explore?loss=huber&pred=3&target=1&huber.delta=0.5")
-    ready(page)
     page.wait_for_selector("output[data-line]", state="attached")
     lines = [float(o.get_attribute("data-value") or "nan") for o in page.locator("output[data-line]").all()]
-    assert lines == pytest.approx([2, 2, 0.875, 0.875])
+    assert lines == pytest.approx([2.217, 2.217**2 / 2, 0.5 * (2.217 - 0.25), 0.5 * (2.217 - 0.25)])
 
 
 def test_the_surface_is_drawn_in_3d_behind_its_tab(open_page: Open):
@@ -213,11 +196,10 @@ def test_a_narrow_screen_has_no_horizontal_scroll_bar(visit: Any, site: Any, pat
     check_numbers(page, "classes" if "classes" in path else "regression")
 
 
-@pytest.mark.parametrize(("scheme", "dark"), [("dark", True), ("light", False)])
-def test_both_themes_are_drawn(visit: Any, site: Any, scheme: str, dark: bool):
-    page = visit(color_scheme=scheme).page(site.url + "/explore")
+def test_the_dark_theme_is_drawn_dark(visit: Any, site: Any):
+    page = visit(color_scheme="dark").page(site.url + "/explore")
     ready(page)
-    assert page.evaluate("document.querySelector('.lv-root').classList.contains('lv-dark')") == dark
+    assert page.evaluate("document.querySelector('.lv-root').classList.contains('lv-dark')")
     text, ground = page.evaluate(
         """() => {
           const light = (colour) => colour.match(/[\\d.]+/g).slice(0, 3).reduce((sum, v) => sum + Number(v), 0) / 765;
@@ -225,4 +207,4 @@ def test_both_themes_are_drawn(visit: Any, site: Any, scheme: str, dark: bool):
           return [light(style(".lv-plot .xtitle").fill), light(style(".stApp").backgroundColor)];
         }"""
     )
-    assert abs(text - ground) > 0.5
+    assert text > 0.5 > 0.3 > ground

@@ -61,6 +61,15 @@ def final(page: Page) -> dict[str, float]:
     return page.evaluate(read)
 
 
+def wait_until_drawn(page: Page, last: int) -> None:
+    """Wait until every number and picture shows all points up to the last one."""
+    read = """() => [...document.querySelectorAll("output[data-member], .js-plotly-plot")].map((e) => e.dataset.seq)"""
+    end = time.monotonic() + 20
+    while set(seqs := page.evaluate(read)) != {str(last)}:
+        assert time.monotonic() < end, f"drawn up to {seqs} of {last}: {page.inner_text('.lv-root')}"
+        page.wait_for_timeout(50)
+
+
 def wait_for_status(page: Page, status: str, seconds: float = 90) -> None:
     page.wait_for_selector(f".lv-training[data-status={status}]", timeout=seconds * 1000)
 
@@ -119,12 +128,9 @@ def test_train_stream_reload_and_a_second_computer(open_page: Open, store: Store
         wait_for_status(each, "done")
         assert "Finished" in each.inner_text(".lv-progress-words")
         each.wait_for_function("document.querySelector('output[name=test_accuracy]').dataset.value !== ''")
-    seqs = (
-        "() => [...document.querySelectorAll('output[data-member], .js-plotly-plot')].map((e) => Number(e.dataset.seq))"
-    )
     last = len(store.points(run))
     for each in (page, other):
-        each.wait_for_function(f"last => ({seqs})().every((seq) => seq === last)", arg=last)
+        wait_until_drawn(each, last)
     assert final(page) == final(other) == latest(store, run)
     assert all(0.8 < value < 1 for name, value in final(page).items() if name.startswith("test_accuracy"))
 
