@@ -64,15 +64,13 @@ WATCH_FRAGMENT = """() => {
     n += 1;
     window.lvLog.push(["move", performance.now(), e.timeStamp], ["sent", performance.now(), n]);
   }, true);
-  const shown = [];
-  const look = () => document.querySelectorAll(".js-plotly-plot").forEach((plot, i) => {
-    const now = plot.layout?.meta?.n ?? shown[i];
-    if (now === shown[i]) return;
-    shown[i] = now;
-    window.lvLog.push(["picture", performance.now(), now, i]);
+  const shown = {};
+  const look = () => document.querySelectorAll(".js-plotly-plot").forEach(({ layout }) => {
+    const { n, chart } = layout?.meta ?? {};
+    if (!(n > (shown[chart] ?? 0))) return;
+    shown[chart] = n;
+    window.lvLog.push(["picture", performance.now(), n, chart]);
   });
-  look();
-  window.lvLog.length = 0;
   // Of the whole page: Streamlit may put another element in a chart's place.
   new MutationObserver(look).observe(document.body, { childList: true, subtree: true, attributes: true });
 }"""

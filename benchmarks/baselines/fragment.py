@@ -2,10 +2,11 @@
 
     streamlit run benchmarks/baselines/fragment.py
 
-A strip that sends where the pointer is at every move (``st.slider`` would report on release only), a fragment that
-evaluates the same arrays with lossviz, and ``st.plotly_chart`` for each picture. Tuned: run from the repository's root
-it has the app's own configuration (no garbage collection after a run, no file watcher, uvloop), torch runs on one
-thread, and every chart has a key, so that Plotly updates it in place. Each figure carries the number of the move it
+A strip that sends where the pointer is while it moves (``st.slider`` would report on release only), a fragment that
+evaluates the same arrays with lossviz, and ``st.plotly_chart`` for each picture. Tuned: the strip waits until the
+charts show its last position before it sends the newest; run from the repository's root it has the app's own
+configuration (no garbage collection after a run, no file watcher, uvloop); torch runs on one thread; and every chart
+has a key, so that Plotly updates it in place. Each figure carries its own number and that of the move it
 answers in ``layout.meta``.
 """
 
@@ -23,13 +24,30 @@ export default function ({ parentElement, setStateValue }) {
   const strip = parentElement.querySelector(".strip");
   if (strip.dataset.ready) return;
   strip.dataset.ready = "yes";
-  let n = 0;
+  let n = 0, sent = 0, share = 0;
   strip.addEventListener("pointermove", (event) => {
     if (!event.buttons) return;
     const box = strip.getBoundingClientRect();
     n += 1;
-    setStateValue("held", { n, share: (event.clientX - box.left) / box.width });
+    share = (event.clientX - box.left) / box.width;
+    send();
   });
+  // One move under way, the newest waiting: without that the charts fall further behind with every move.
+  // Streamlit may leave a chart's former element beside the new one for a while.
+  const drawn = () => {
+    const metas = [...document.querySelectorAll(".js-plotly-plot")].map((plot) => plot.layout?.meta ?? {});
+    return metas.every(({ chart }) => metas.some((meta) => meta.chart === chart && meta.n === sent));
+  };
+  const send = () => {
+    if (sent === n || !drawn()) return;
+    sent = n;
+    setStateValue("held", { n, share });
+  };
+  const look = () => {
+    send();
+    requestAnimationFrame(look);
+  };
+  look();
 }
 """
 HTML = '<div class="strip" style="height:60px;background:#8884;touch-action:none"></div>'
@@ -62,17 +80,17 @@ def classes(arrays: dict[str, torch.Tensor], keys: tuple[str, ...]) -> list[go.F
 def stage(name: str) -> None:
     """Run again at every move of the pointer."""
     strip = st.components.v2.component("strip", html=HTML, js=STRIP)
-    answer: Any = strip(key="strip", default={"held": {"n": 0, "share": 0.5}}, on_held_change=lambda: None)
+    held: Any = strip(key="strip", default={"held": {"n": 0, "share": 0.5}}, on_held_change=lambda: None).held
     scene, keys = get_scene(name), LOSSES[name]
     handle = next(each for each in scene.handles if each.name == HELD[name])
-    share = min(1.0, max(0.0, answer.held["share"]))
+    share = min(1.0, max(0.0, held["share"]))
     handles = scene.parse_handles({handle.name: handle.low + share * (handle.high - handle.low)})
     views = [view for view in scene.view_names if view not in ("surface", "arrows", "formula")]
     frame = scene.views([get(key) for key in keys], handles, {}, [*views, f"surface:{keys[0]}", f"arrows:{keys[0]}"])
     arrays = {key: array.float() for key, array in frame.arrays.items()}
     figures = regression(arrays, keys) if name == "regression" else classes(arrays, keys)
     for i, (column, figure) in enumerate(zip(st.columns(len(figures)), figures, strict=True)):
-        figure.update_layout(height=360, showlegend=False, meta={"n": answer.held["n"]})
+        figure.update_layout(height=360, showlegend=False, meta={"n": held["n"], "chart": i})
         column.plotly_chart(figure, key=f"chart{i}", config={"staticPlot": True})
 
 

@@ -9,7 +9,7 @@ from benchmarks.drag import FRAGMENT, Times, attribute, ours, theirs
 from benchmarks.served import Served, served
 
 RATIO = 0.6
-"""Median of ours / theirs, pictures both, as measured on a quiet machine at most."""
+"""Ours / theirs, medians of the pictures, at most; far less where Streamlit draws its charts anew."""
 SLACK = 1.5
 
 
