@@ -43,8 +43,9 @@ class Request:
 
 def parse_json(text: str | bytes) -> dict[str, Any]:
     """Return the JSON object in ``text``; raise `MessageError` if it is too long, none, or holds NaN or Infinity."""
-    if len(text) > MAX_BYTES:
-        raise MessageError(f"The message has {len(text)} bytes; allowed: at most {MAX_BYTES}.")
+    size = len(text) if isinstance(text, bytes) else len(text.encode(errors="replace"))
+    if size > MAX_BYTES:
+        raise MessageError(f"The message has {size} bytes; allowed: at most {MAX_BYTES}.")
 
     def refuse(name: str) -> None:
         raise MessageError(f"The message holds {name}; allowed: finite numbers.")

@@ -1,6 +1,7 @@
 """The explorer's component: what a scene's module needs to draw, and what it reports back."""
 
 import json
+import secrets
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, cast
@@ -11,7 +12,7 @@ from latex2mathml.converter import convert
 from lossviz.figures import DASHES, explore
 from lossviz.losses import CATALOGUE
 from lossviz.losses.entry import Choice, Flag, Loss, Number, Param, Vector
-from lossviz.scenes import Handle
+from lossviz.scenes import SCENES, Handle
 from lossviz.scenes.state import State, parse, to_query
 from lossviz.ui.components import mount, reported
 from lossviz.ui.words import tr
@@ -23,14 +24,14 @@ _VECTOR_SLIDER_TOP = 2.0
 def stage(state: State, *, hero: bool = False, key: str = KEY) -> None:
     """Mount the explorer in ``state``; as ``hero`` only its main picture, moving by itself until it is touched."""
     revision = st.session_state.get(f"{key}.revision", 0)
-    mount(
-        "explore", key, {**_data(state), "hero": hero, "revision": revision, "key": key}, {"state": lambda: _keep(key)}
-    )
+    session = st.session_state.setdefault(f"{key}.session", secrets.token_urlsafe(6))
+    own = {"hero": hero, "key": key, "revision": revision, "session": session}
+    mount("explore", key, {**_data(state), **own}, {"state": lambda: _keep(key)})
 
 
 def write_query(state: State) -> None:
     """Put ``state`` into the address, beside what other parts of the page keep there; one step for the Back button."""
-    ours = {"scene", "loss", "focus", "tab", *(h.name for h in state.scene.handles)}
+    ours = {"scene", "loss", "focus", "tab", *(handle.name for scene in SCENES for handle in scene.handles)}
     kept = {name: value for name, value in st.query_params.items() if name not in ours and "." not in name}
     st.query_params.from_dict({**to_query(state), **kept})
 
@@ -46,8 +47,10 @@ def _keep(key: str) -> None:
         st.session_state[f"{key}.revision"] = revision
     query = {name: st.query_params[name] for name in ("scene", "loss") if name in st.query_params}
     query |= {name: str(fields.get(name, ""))[:40] for name in ("focus", "tab")}
+    handles = {handle.name for scene in SCENES for handle in scene.handles}
     for name, value in _items(fields.get("handles")):
-        query[name] = json.dumps(value)
+        if name in handles:
+            query[name] = json.dumps(value)
     for loss, params in _items(fields.get("params")):
         for name, value in _items(params):
             query[f"{loss}.{name}"] = json.dumps(value)

@@ -13,7 +13,7 @@ from websockets.sync.client import connect
 
 from benchmarks.served import Served, served
 from tests.browser.conftest import DESK, Visitor
-from tests.browser.stage import check_numbers, drag, handles, query, ready, settle
+from tests.browser.stage import check_numbers, drag, handles, ready, settle
 from tests.live.frames import decode
 
 
@@ -47,14 +47,12 @@ def test_under_another_path_everything_works_and_comes_back_after_a_restart(brow
     assert page.inner_text(".lv-status") == ""
     drag(page, "pred", 60)
     assert check_numbers(page, "regression")["handles"] != before["handles"]
-    # Streamlit's own connection comes back in its own time; from then on the address follows too.
-    for _ in range(20):
-        drag(page, "pred", 5)
-        if query(page).get("pred") == f"{handles(page)['pred']:.12g}":
-            break
-        page.wait_for_timeout(1000)
-    else:
-        pytest.fail(f"the address does not follow any more: {page.url}")
+    # Streamlit's own connection comes back in its own time; what was done meanwhile reaches the address then.
+    page.wait_for_function(
+        "pred => new URLSearchParams(location.search).get('pred') === pred",
+        arg=f"{handles(page)['pred']:.12g}",
+        timeout=40_000,
+    )
     check_numbers(page, "regression")
     assert visitor.foreign == []
     context.close()

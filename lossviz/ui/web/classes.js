@@ -47,6 +47,7 @@ class Classes {
     });
     this.simplex = this.map.contour;
     const logits = card("lv-small lv-logits", text.logits);
+    logits.plot.remove();
     const bars = card("lv-small lv-bars", text.bars);
     this.logits = logits;
     pictures.classList.add("lv-classes");

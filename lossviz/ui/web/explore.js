@@ -46,6 +46,13 @@ class Stage {
     const { data } = component;
     this.component = component;
     this.data = data;
+    if (this.session && this.session !== data.session) {
+      // The server was started again: its new session knows nothing of what was done here since the address was written.
+      this.session = data.session;
+      this.revision = data.revision;
+      return this.report();
+    }
+    this.session = data.session;
     if (data.revision < this.revision) return;
     const arrived = JSON.stringify([data.handles, data.params, data.focus, data.tab]);
     const first = !this.geometry;
