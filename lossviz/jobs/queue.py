@@ -9,16 +9,15 @@ import dataclasses
 import itertools
 import json
 import logging
-import os
 import signal
 import subprocess
 import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
+from lossviz.jobs.sidecar import environment
 from lossviz.runs import Point, Run, RunSpec, Status, Store, StoreError
 from lossviz.training import chosen_threads, validate
 
@@ -43,9 +42,6 @@ class _Worker:
     """A worker process and what it is doing."""
 
     def __init__(self, command: Sequence[str]) -> None:
-        threads = str(chosen_threads())
-        root = str(Path(__file__).resolve().parents[2])
-        path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -53,7 +49,7 @@ class _Worker:
             text=True,
             encoding="utf-8",
             bufsize=1,
-            env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads},
+            env=environment(chosen_threads()),
             # A Ctrl-C in the terminal is for the server, which ends its workers itself.
             start_new_session=True,
         )

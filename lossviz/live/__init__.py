@@ -21,7 +21,7 @@ def routes(base: str) -> list[BaseRoute]:
 
 
 async def _scene(socket: WebSocket) -> None:
-    await scene_socket(socket, shared.service().gate)
+    await scene_socket(socket, shared.service().gate, shared.service().evaluator)
 
 
 async def _run(socket: WebSocket) -> None:

@@ -5,19 +5,21 @@ import json
 import logging
 import time
 from collections.abc import Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from lossviz.jobs.sidecar import Sidecar, SidecarError
 from lossviz.live.access import Gate, same_origin
-from lossviz.live.messages import MessageError, Request, evaluate, parse_json, parse_request
+from lossviz.live.messages import MessageError, parse_json, parse_request
 
 REQUESTS_A_SECOND = 240
 """Four times a display's frames: what comes faster waits in the network, not here."""
 
 _log = logging.getLogger(__name__)
-_evaluators = ThreadPoolExecutor(2, "lossviz-scene")
+
+Checked = tuple[int, bytes]
+"""A request that has passed `parse_request`: its seq, and itself as it came."""
 
 
 async def admitted(socket: WebSocket, gate: Gate) -> dict[str, object] | None:
@@ -64,18 +66,18 @@ async def both(*coroutines: Coroutine[Any, Any, None]) -> None:
         raise error
 
 
-async def scene_socket(socket: WebSocket, gate: Gate) -> None:
+async def scene_socket(socket: WebSocket, gate: Gate, evaluator: Sidecar) -> None:
     """Serve one page's scene until it leaves."""
     try:
         if await admitted(socket, gate) is None:
             return
-        newest: asyncio.Queue[Request] = asyncio.Queue(1)
-        await both(_read(socket, newest), _answer(socket, newest))
+        newest: asyncio.Queue[Checked] = asyncio.Queue(1)
+        await both(_read(socket, newest), _answer(socket, newest, evaluator))
     except WebSocketDisconnect:
         pass
 
 
-async def _read(socket: WebSocket, newest: asyncio.Queue[Request]) -> None:
+async def _read(socket: WebSocket, newest: asyncio.Queue[Checked]) -> None:
     due = time.monotonic()
     while True:
         text = await receive(socket)
@@ -84,23 +86,22 @@ async def _read(socket: WebSocket, newest: asyncio.Queue[Request]) -> None:
         if due > now:
             await asyncio.sleep(due - now)
         try:
-            request = parse_request(text)
+            seq = parse_request(text).seq
         except MessageError as error:
             await refuse(socket, error)
             continue
         if newest.full():
             newest.get_nowait()
-        newest.put_nowait(request)
+        newest.put_nowait((seq, text.encode() if isinstance(text, str) else text))
 
 
-async def _answer(socket: WebSocket, newest: asyncio.Queue[Request]) -> None:
-    loop = asyncio.get_running_loop()
+async def _answer(socket: WebSocket, newest: asyncio.Queue[Checked], evaluator: Sidecar) -> None:
     while True:
-        request = await newest.get()
+        seq, request = await newest.get()
         try:
-            answer = await loop.run_in_executor(_evaluators, evaluate, request)
-        except Exception:
-            _log.exception("scene %s failed at %s", request.scene.key, request.handles)
-            await refuse(socket, MessageError("This could not be evaluated; the server's log says why.", request.seq))
+            answer = await evaluator.ask(request)
+        except SidecarError as error:
+            _log.error("a scene could not be evaluated: %s", error)
+            await refuse(socket, MessageError("This could not be evaluated; the server's log says why.", seq))
             continue
         await socket.send_bytes(answer)

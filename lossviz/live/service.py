@@ -1,4 +1,4 @@
-"""What one server process shares: the gate of its sockets, the files it serves and the queue of its runs."""
+"""What one server process shares: its sockets' gate, the files it serves, the queue of its runs, its evaluator."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +7,7 @@ import torch
 
 from lossviz.data.folders import home
 from lossviz.jobs.queue import Queue
+from lossviz.jobs.sidecar import Sidecar
 from lossviz.live.access import Gate
 from lossviz.live.static import Assets
 from lossviz.runs import Store, default_path
@@ -20,6 +21,7 @@ class Service:
     assets: Assets
     store: Store
     queue: Queue
+    evaluator: Sidecar
     base: str
 
 
@@ -32,7 +34,9 @@ def start(web: Path, base: str) -> Service:
     torch.set_num_threads(1)
     store = Store(default_path())
     queue = Queue(store)
-    _running = Service(Gate(home()), Assets(web), store, queue, base)
+    evaluator = Sidecar("lossviz.live.evaluator")
+    _running = Service(Gate(home()), Assets(web), store, queue, evaluator, base)
+    evaluator.start()
     queue.start()
     return _running
 
@@ -41,6 +45,7 @@ def stop() -> None:
     """End the workers and close the store; what was committed stays."""
     global _running
     if _running:
+        _running.evaluator.close()
         _running.queue.close()
         _running.store.close()
     _running = None

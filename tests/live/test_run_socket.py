@@ -1,5 +1,6 @@
 """The socket that follows a run: the past, then the news, each point once and none missing."""
 
+import dataclasses
 import json
 import math
 import threading
@@ -174,7 +175,7 @@ def streaming(ours: Service) -> Iterator[Queue]:
     queue.start()
     service_module = import_module("lossviz.live.service")
     running = service_module._running
-    service_module._running = Service(ours.gate, ours.assets, ours.store, queue, "")
+    service_module._running = dataclasses.replace(ours, queue=queue)
     yield queue
     service_module._running = running
     queue.close()

@@ -15,7 +15,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from lossviz import value_and_grad
 from lossviz.live import routes
-from lossviz.live.messages import Request, evaluate
+from lossviz.live.messages import evaluate, parse_request
 from lossviz.live.service import Service
 from lossviz.scenes import get_scene
 from tests.live.conftest import TestClient
@@ -199,14 +199,14 @@ def test_a_bad_message_gets_a_sentence_and_the_socket_stays_open(connect: Any, m
 
 
 def test_an_evaluation_that_fails_is_answered_too(
-    connect: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ours: Service, connect: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    def fails(request: Request) -> bytes:
-        if request.seq == 4:
+    def fails(message: bytes) -> bytes:
+        if parse_request(message).seq == 4:
             raise RuntimeError("a bug")
-        return evaluate(request)
+        return evaluate(parse_request(message))
 
-    monkeypatch.setattr(scene_socket, "evaluate", fails)
+    monkeypatch.setattr(ours.evaluator, "answer", fails)
     with connect() as page:
         assert page.ask(request(4)) == {"error": "This could not be evaluated; the server's log says why.", "seq": 4}
         alive(page)
@@ -252,15 +252,17 @@ def test_three_hundred_malformed_messages_are_all_answered(connect: Any):
 # --- under the finger
 
 
-def test_the_newest_request_wins_and_the_last_one_is_always_answered(connect: Any, monkeypatch: pytest.MonkeyPatch):
+def test_the_newest_request_wins_and_the_last_one_is_always_answered(
+    ours: Service, connect: Any, monkeypatch: pytest.MonkeyPatch
+):
     going, done = threading.Event(), []
 
-    def slowly(request: Request) -> bytes:
+    def slowly(message: bytes) -> bytes:
         going.wait(10)
-        done.append(request.seq)
-        return evaluate(request)
+        done.append(parse_request(message).seq)
+        return evaluate(parse_request(message))
 
-    monkeypatch.setattr(scene_socket, "evaluate", slowly)
+    monkeypatch.setattr(ours.evaluator, "answer", slowly)
     with connect() as page:
         for seq in range(1, 31):
             page.send(request(seq))

@@ -15,6 +15,7 @@ SERVER_SIDE = ["live", "ui", "scenes", "figures", "runs", "losses"]
 def test_the_service_runs_torch_on_one_thread_and_leaves_cuda_alone(monkeypatch, tmp_path):
     monkeypatch.setenv("LOSSVIZ_HOME", str(tmp_path))
     monkeypatch.setattr(service.Queue, "start", lambda self: None)
+    monkeypatch.setattr(service.Sidecar, "start", lambda self: None)
     torch.set_num_threads(2)
     try:
         service.start(WEB, "")

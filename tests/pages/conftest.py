@@ -8,6 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lossviz.jobs.queue import Queue
+from lossviz.jobs.sidecar import Sidecar
 from lossviz.live.service import Service, start, stop
 from lossviz.runs import Store
 from lossviz.ui import WEB
@@ -19,6 +20,7 @@ PAGES = Path(__file__).parents[2] / "pages"
 def ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     monkeypatch.setenv("LOSSVIZ_HOME", str(tmp_path))
     monkeypatch.setattr(sys.modules["lossviz.live.service"], "Queue", idle)
+    monkeypatch.setattr(Sidecar, "start", lambda self: None)
     yield start(WEB, "")
     stop()
 

@@ -1,0 +1,86 @@
+"""The evaluator's process: the same numbers as here, and no harm done by its death or its server's."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from lossviz.jobs.sidecar import Sidecar, SidecarError, environment
+from lossviz.live.messages import evaluate, parse_request
+
+VIEWS = ["curve", "derivative", "surface:huber", "formula:huber"]
+REQUEST = json.dumps(
+    {"seq": 3, "scene": "regression", "losses": ["huber"], "params": {}, "handles": {"pred": 1.25}, "views": VIEWS}
+).encode()
+
+
+@pytest.fixture(scope="module")
+def evaluator() -> Iterator[Sidecar]:
+    sidecar = Sidecar("lossviz.live.evaluator")
+    sidecar.start()
+    yield sidecar
+    sidecar.close()
+
+
+def ask(sidecar: Sidecar, message: bytes = REQUEST) -> bytes:
+    return asyncio.run(sidecar.ask(message))
+
+
+def gone(pid: int, seconds: float) -> bool:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_it_answers_what_this_process_would(evaluator: Sidecar):
+    assert ask(evaluator) == evaluate(parse_request(REQUEST))
+
+
+def test_a_failure_is_told_and_the_process_goes_on(evaluator: Sidecar):
+    ask(evaluator)
+    pid = evaluator.pid
+    with pytest.raises(SidecarError, match="no JSON"):
+        ask(evaluator, b"no JSON")
+    assert ask(evaluator) == evaluate(parse_request(REQUEST))
+    assert evaluator.pid == pid
+
+
+def test_after_a_kill_the_next_message_finds_a_new_process(evaluator: Sidecar):
+    ask(evaluator)
+    pid = evaluator.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    with pytest.raises(SidecarError, match="ended with code -9"):
+        ask(evaluator)
+    assert ask(evaluator) == evaluate(parse_request(REQUEST))
+    assert evaluator.pid != pid
+    assert gone(pid, 1)
+
+
+def test_it_ends_when_its_server_is_killed():
+    script = (
+        "import asyncio, sys, time\n"
+        "from lossviz.jobs.sidecar import Sidecar\n"
+        "sidecar = Sidecar('lossviz.live.evaluator')\n"
+        f"asyncio.run(sidecar.ask({REQUEST!r}))\n"
+        "print(sidecar.pid, flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=environment(1)
+    ) as server:
+        assert server.stdout is not None
+        pid = int(server.stdout.readline())
+        server.kill()
+    assert gone(pid, 2)
