@@ -1,0 +1,5 @@
+"""Losses between boxes."""
+
+from lossviz.losses.entry import Loss
+
+LOSSES: tuple[Loss, ...] = ()

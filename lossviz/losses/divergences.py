@@ -1,0 +1,5 @@
+"""Divergences between two distributions over K classes."""
+
+from lossviz.losses.entry import Loss
+
+LOSSES: tuple[Loss, ...] = ()

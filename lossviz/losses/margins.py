@@ -1,0 +1,5 @@
+"""Losses that ask a score to win by a margin."""
+
+from lossviz.losses.entry import Loss
+
+LOSSES: tuple[Loss, ...] = ()

@@ -1,0 +1,5 @@
+"""Losses whose probabilities can be exactly zero."""
+
+from lossviz.losses.entry import Loss
+
+LOSSES: tuple[Loss, ...] = ()
