@@ -165,7 +165,7 @@ def test_derivative_is_the_central_difference_of_the_loss_off_its_kinks(
     drawn = REGRESSION.views([loss], handles, {loss.key: params}, ["derivative"]).arrays["derivative"][0]
     label = number(handles["target"])
     compared = 0
-    for x, slope in zip(REGRESSION_GRID, drawn.tolist(), strict=True):
+    for x, slope in list(zip(REGRESSION_GRID, drawn.tolist(), strict=True))[::4]:
         above, here, below = (alone(loss, params, pred=number(x + d), target=label).item() for d in (step, 0.0, -step))
         if abs(x - handles["target"]) < 2 * step or math.isnan(above) or math.isnan(below):
             continue
@@ -177,7 +177,7 @@ def test_derivative_is_the_central_difference_of_the_loss_off_its_kinks(
             assert slope == pytest.approx((above - below) / (2 * step), rel=1e-5, abs=1e-5)
         compared += 1
     outside = loss.input_kind == "nonnegative" and handles["target"] < 0
-    assert compared == 0 if outside else compared > 190
+    assert compared == 0 if outside else compared > 45
 
 
 @of_scene(REGRESSION)
