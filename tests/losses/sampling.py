@@ -60,7 +60,7 @@ class Random(Source):
     def reals(self, *shape: int) -> Tensor:
         powers = self._uniform(*shape[:1]) * 2 - 1
         size = (10 ** (powers * self.spread)).reshape(*shape[:1], *[1] * (len(shape) - 1))
-        return (torch.randn(*shape, generator=self.generator, dtype=torch.float64) * size).to(self.dtype)
+        return (torch.randn(shape, generator=self.generator, dtype=torch.float64) * size).to(self.dtype)
 
     def fractions(self, *shape: int) -> Tensor:
         return self._uniform(*shape).to(self.dtype)
@@ -70,7 +70,7 @@ class Random(Source):
         return self.of(values, (len(values),))[places]
 
     def _uniform(self, *shape: int) -> Tensor:
-        return torch.rand(*shape, generator=self.generator, dtype=torch.float64)
+        return torch.rand(shape, generator=self.generator, dtype=torch.float64)
 
 
 class Drawn(Source):
@@ -117,7 +117,8 @@ class Sample:
         bad: values that ``check`` refuses.
         extremes: inputs at the ends of the domain, where value and gradients have to be finite.
         axis: which axis of an input counts the rows: the first where nothing is said, ``None`` where none does.
-        rowwise: ``fn`` gives one value a row, and no row feels another.
+        rowwise: ``fn`` gives one value a row, and no row feels another. Properties are then claimed of a row, for
+            fixed values of the inputs that count no rows.
         fewest: rows below which ``check`` refuses.
         lowest: the loss never falls below this.
         reach: largest size of the numbers that hypothesis draws.

@@ -39,7 +39,13 @@ def claims(holds: bool) -> list[Any]:
 
 def values(loss: Loss, inputs: Inputs, params: Params) -> Tensor:
     unreduced = loss.fn(**inputs, **params).detach()
-    return unreduced if sample_of(loss).rowwise else loss.reduce(unreduced, inputs, params).reshape(1)
+    return unreduced.flatten() if sample_of(loss).rowwise else loss.reduce(unreduced, inputs, params).reshape(1)
+
+
+def moved(loss: Loss) -> list[str]:
+    """The inputs that are moved about: where rows are independent, only those that belong to a row."""
+    sample = sample_of(loss)
+    return [name for name in loss.differentiable if not sample.rowwise or sample.axis.get(name, 0) == 0]
 
 
 def norms(loss: Loss, tensors: dict[str, Tensor]) -> Tensor:
@@ -50,7 +56,8 @@ def norms(loss: Loss, tensors: dict[str, Tensor]) -> Tensor:
 
 def slopes(loss: Loss, inputs: Inputs, params: Params) -> dict[str, Tensor]:
     """The gradient of each trial's value."""
-    found = gradient(loss, inputs, params)
+    every = gradient(loss, inputs, params)
+    found = {name: every[name] for name in moved(loss)}
     if sample_of(loss).rowwise or loss.denominator is None:
         return found
     denominator = loss.denominator(loss.fn(**inputs, **params), inputs, params)
@@ -74,7 +81,7 @@ def trials(loss: Loss, seed: int, batches: int, spread: float | None = None) -> 
         a, far = draw(loss, rows, start, spread=spread), draw(loss, rows, start + 1, spread=spread)
         generator = torch.Generator().manual_seed(start + 50_000)
         b = dict(a)
-        for name in loss.differentiable:
+        for name in moved(loss):
             b[name] = torch.lerp(a[name], far[name], moves(loss, a[name], k, generator))
         yield a, b
 
