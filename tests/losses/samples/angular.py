@@ -1,6 +1,38 @@
-from sampling import Sample
+import torch
+from sampling import CLASSES, Bad, Inputs, Sample, Source, of
 
-SAMPLES: dict[str, Sample] = {}
+
+def _draw(source: Source) -> Inputs:
+    return {
+        "pred": source.reals(source.rows, 4),
+        # No centre is zero: such a one has no angle.
+        "weight": source.positive(CLASSES, 4),
+        "target": source.labels(CLASSES, source.rows),
+    }
+
+
+def _extremes(dtype: torch.dtype) -> list[Inputs]:
+    centres = of(dtype, [1, 0], [0, 2], [-1e3, 0])
+    labels = torch.arange(3)
+    # A zero embedding, one on its centre and one opposite to it; then long and short ones across their centres.
+    return [
+        {"pred": of(dtype, [0, 0], [0, 3], [1e6, 0]), "weight": centres, "target": labels},
+        {"pred": of(dtype, [0, 1e6], [1e-3, 0], [0, -1]), "weight": centres, "target": labels},
+    ]
+
+
+_CENTRES = Sample(
+    draw=_draw,
+    bad=(
+        Bad("target", 3, r"target at \(0,\) is 3, allowed: 0 to 2"),
+        Bad("target", -1, r"target at \(0,\) is -1, allowed: 0 to 2"),
+    ),
+    extremes=_extremes,
+    axis={"weight": None},
+    free_rows=("weight",),
+)
+
+SAMPLES: dict[str, Sample] = {"arcface": _CENTRES, "cosface": _CENTRES}
 
 # In the golden file, not yet in the catalogue.
-MISSING: tuple[str, ...] = ("arcface", "cosface")
+MISSING: tuple[str, ...] = ()
