@@ -1,6 +1,70 @@
-from sampling import Sample
+from collections.abc import Callable
 
-SAMPLES: dict[str, Sample] = {}
+import torch
+from sampling import CLASSES, Inputs, Sample, Source, of
+
+
+def _two(first: str, second: str) -> Callable[[Source], Inputs]:
+    return lambda source: {first: source.reals(source.rows, 4), second: source.reals(source.rows, 4)}
+
+
+def _twin_labels(source: Source) -> Inputs:
+    # The first two rows are of one class, so that one anchor has a positive.
+    target = source.labels(CLASSES, source.rows)
+    target[1:2] = target[:1]
+    return {"pred": source.reals(source.rows, 4), "target": target}
+
+
+def _two_extremes(first: str, second: str) -> Callable[[torch.dtype], list[Inputs]]:
+    def extremes(dtype: torch.dtype) -> list[Inputs]:
+        return [
+            # Opposite, equal and across; long and short.
+            {first: of(dtype, [1e6, 0], [0, 1e-3], [3, 0]), second: of(dtype, [-1, 0], [0, 1e6], [0, 2])},
+            {first: of(dtype, [1, 0], [1, 0]), second: of(dtype, [1, 0], [1, 0])},
+        ]
+
+    return extremes
+
+
+def _labelled_extremes(dtype: torch.dtype) -> list[Inputs]:
+    target = torch.tensor([0, 0, 1, 2])
+    return [
+        {"pred": of(dtype, [1e6, 0], [-1e-3, 0], [0, 1], [0, -5]), "target": target},
+        {"pred": of(dtype, [1, 0], [1, 0], [1, 0], [1, 0]), "target": target},
+    ]
+
+
+def _swap(first: str, second: str) -> Callable[[Inputs, int], Inputs]:
+    return lambda inputs, _: {first: inputs[second], second: inputs[first]}
+
+
+def _views(first: str, second: str, *, float32: float) -> Sample:
+    return Sample(
+        draw=_two(first, second),
+        extremes=_two_extremes(first, second),
+        rowwise=False,
+        mirror=_swap(first, second),
+        # A thousandth as temperature makes a thousand of what rounding, or the step of a difference, does to a cosine.
+        float32=float32,
+        difference=1e-3,
+    )
+
+
+SAMPLES: dict[str, Sample] = {
+    "info_nce": _views("query", "positive", float32=1e-3),
+    "nt_xent": _views("z1", "z2", float32=1e-3),
+    "supcon": Sample(
+        draw=_twin_labels,
+        extremes=_labelled_extremes,
+        rowwise=False,
+        fewest=2,
+        float32=1e-3,
+        difference=1e-3,
+    ),
+    "negative_cosine": Sample(
+        draw=_two("p", "z"), extremes=_two_extremes("p", "z"), lowest=-1.0, scales=("p",), spread=6.0
+    ),
+}
 
 # In the golden file, not yet in the catalogue.
-MISSING: tuple[str, ...] = ("info_nce", "nt_xent", "supcon", "barlow_twins", "vicreg", "negative_cosine")
+MISSING: tuple[str, ...] = ("barlow_twins", "vicreg")
