@@ -4,17 +4,16 @@ from sampling import REGRESSION, Sample
 
 SAMPLES: dict[str, Sample] = {
     "rmse": replace(REGRESSION, rowwise=False),
+    "smooth_l1": REGRESSION,
+    "log_cosh": REGRESSION,
+    "barron": REGRESSION,
+    "cauchy": REGRESSION,
+    "geman_mcclure": REGRESSION,
+    "welsch": REGRESSION,
+    "pseudo_huber": REGRESSION,
+    "tukey_biweight": REGRESSION,
+    "epsilon_insensitive": REGRESSION,
 }
 
 # In the golden file, not yet in the catalogue.
-MISSING: tuple[str, ...] = (
-    "smooth_l1",
-    "log_cosh",
-    "barron",
-    "cauchy",
-    "geman_mcclure",
-    "welsch",
-    "pseudo_huber",
-    "tukey_biweight",
-    "epsilon_insensitive",
-)
+MISSING: tuple[str, ...] = ()
