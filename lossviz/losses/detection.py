@@ -269,7 +269,7 @@ IOU = Loss(
         pytorch=_START + "loss = (1 - iou).mean()\n",
         keras=None,
         optax=None,
-        note="In torchvision, box_iou compares all boxes with all others: one minus its diagonal is this loss at eps = 0.",
+        note="In torchvision, box_iou compares all boxes with all others; one minus its diagonal is this at eps = 0.",
     ),
 )
 
