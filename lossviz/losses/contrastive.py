@@ -4,6 +4,7 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn.functional import relu
 
 from lossviz.losses._checks import check_finite, require_rows
 from lossviz.losses._embeddings import (
@@ -386,6 +387,300 @@ SUPCON = Loss(
 )
 
 
+# --- Barlow Twins
+
+
+def barlow_twins(*, z1: Tensor, z2: Tensor, lambda_: float = 5e-3, eps: float = 1e-5) -> Tensor:
+    """Each feature should agree between the views and tell nothing of the others: correlations towards the identity.
+
+    Args:
+        z1: embeddings of one view, shape ``(N, D)``; 2 rows or more.
+        z2: embeddings of the other view, same shape.
+        lambda_: weight of the correlations between different features; 0 or more.
+        eps: added to the (biased) variances, in the unit of ``z1`` squared; above 0.
+
+    Returns:
+        The scalar, shape ``()``, without unit: a sum over the ``D x D`` correlations, 0 or more.
+
+    Raises:
+        ValueError: shapes or dtypes do not fit, or the batch has fewer than 2 rows.
+
+    Reference: Zbontar, Jing, Misra, LeCun and Deny (2021), arXiv:2103.03230.
+    """
+    _require_batch(z1=z1, z2=z2)
+    correlation = _standard(z1, eps).mT @ _standard(z2, eps) / len(z1)
+    apart = correlation.diagonal() - 1
+    others = _off_diagonal(correlation)
+    return apart.square().sum() + lambda_ * others.square().sum()
+
+
+def _require_batch(*, z1: Tensor, z2: Tensor) -> None:
+    require_rows(z1=z1, z2=z2)
+    if len(z1) < 2:
+        raise ValueError(f"z1 has shape {tuple(z1.shape)}, allowed: (N, D) with 2 rows or more, for their variance")
+
+
+def _centred(z: Tensor) -> Tensor:
+    return z - z.mean(0)
+
+
+def _deviation(z: Tensor, eps: float) -> Tensor:
+    return (_centred(z).square().mean(0) + eps).sqrt()
+
+
+def _standard(z: Tensor, eps: float) -> Tensor:
+    return _centred(z) / _deviation(z, eps)
+
+
+def _off_diagonal(matrix: Tensor) -> Tensor:
+    return matrix.masked_fill(itself(matrix), 0)
+
+
+def _barlow_twins_grad(*, z1: Tensor, z2: Tensor, lambda_: float, eps: float) -> dict[str, Tensor]:
+    a, b = _standard(z1, eps), _standard(z2, eps)
+    correlation = a.mT @ b / len(z1)
+    slopes = 2 * torch.where(itself(correlation), correlation - 1, lambda_ * correlation) / len(z1)
+
+    def of(z: Tensor, standard: Tensor, slope: Tensor) -> Tensor:
+        # Moving all rows alike changes nothing, and the deviation moves along with its feature.
+        along = standard * (slope * standard).mean(0)
+        return (slope - slope.mean(0) - along) / _deviation(z, eps)
+
+    return {"z1": of(z1, a, b @ slopes.mT), "z2": of(z2, b, a @ slopes)}
+
+
+def _check_batch(inputs: Inputs, params: Params) -> None:
+    _require_batch(z1=inputs["z1"], z2=inputs["z2"])
+    check_finite(z1=inputs["z1"], z2=inputs["z2"])
+
+
+def _deviations(*, z1: Tensor, z2: Tensor, eps: float, **_: object) -> Tensor:
+    return torch.stack([(z.var(0, correction=0) + eps).sqrt() for z in (z1, z2)])
+
+
+def _correlation(*, z1: Tensor, z2: Tensor, eps: float, **_: object) -> Tensor:
+    first, second = _deviations(z1=z1, z2=z2, eps=eps)
+    return _covariance(z1, z2, len(z1)) / (first[:, None] * second)
+
+
+def _covariance(z1: Tensor, z2: Tensor, divisor: int) -> Tensor:
+    return _centred(z1).mT @ _centred(z2) / divisor
+
+
+def _barlow_twins_line(*, z1: Tensor, z2: Tensor, lambda_: float, eps: float) -> Tensor:
+    correlation = _correlation(z1=z1, z2=z2, eps=eps)
+    same = itself(correlation).to(z1.dtype)
+    return ((lambda_ + (1 - lambda_) * same) * (correlation - same).square()).sum()
+
+
+_FEATURES = 4
+
+BARLOW_TWINS = Loss(
+    key="barlow_twins",
+    name="Barlow Twins",
+    family="contrastive",
+    input_kind="views",
+    inputs=_VIEWS,
+    differentiable=("z1", "z2"),
+    fn=barlow_twins,
+    denominator=None,
+    check=_check_batch,
+    grad=_barlow_twins_grad,
+    formula=(
+        Line(r"\sigma_{v,j} = \sqrt{\operatorname{var}(z_{v,j}) + \varepsilon}", _deviations),
+        Line(
+            r"C_{ij} = \frac{1}{N} \sum_n \frac{(z_{1,ni} - \bar z_{1,i}) (z_{2,nj} - \bar z_{2,j})}"
+            r"{\sigma_{1,i}\,\sigma_{2,j}}",
+            _correlation,
+        ),
+        Line(r"L = \sum_i (1 - C_{ii})^2 + \lambda \sum_{i \ne j} C_{ij}^2", _barlow_twins_line),
+    ),
+    gradient=r"\frac{\partial L}{\partial C_{ii}} = -2 (1 - C_{ii}), \quad "
+    r"\frac{\partial L}{\partial C_{ij}} = 2 \lambda C_{ij}, \quad "
+    r"\frac{\partial L}{\partial z_1} = \frac{1}{\sigma_1} \left(g - \bar g - "
+    r"\hat z_1\,\overline{g\,\hat z_1}\right), \quad "
+    r"g = \frac{1}{N}\,\hat z_2 \left(\frac{\partial L}{\partial C}\right)^\top",
+    params={
+        "lambda_": Number("How much correlations between different features cost.", 5e-3, 0.0, 1.0),
+        "eps": Number("Added to the variances, so that a dead feature has correlation 0.", 1e-5, 1e-8, 1e-2, "log"),
+    },
+    properties=Properties(
+        convex_in_pred=no(
+            "the first view",
+            {"z1": [[1.0], [-1.0]], "z2": [[1.0], [-1.0]]},
+            {"z1": [[-3.0], [3.0]], "z2": [[1.0], [-1.0]]},
+        ),
+        bounded=yes(
+            f"{_FEATURES} features; the bound grows with their number, and the part weighed by lambda_ with its square",
+            constant=lambda p: _FEATURES * (4 + p["lambda_"] * (_FEATURES - 1)),
+        ),
+        symmetric=yes("the two views exchanged"),
+    ),
+    pitfalls=(
+        "It divides by the biased deviation, as batch normalisation does; with the unbiased one it never reaches 0.",
+        "It is a sum over D x D correlations: the authors scale it by 0.024 or 1/32 to fit their learning rate.",
+        "The batch is the statistic: with few rows chance correlations dominate, and the mean of two batches' values "
+        "is not the value of both together.",
+    ),
+    reference="Zbontar, Jing, Misra, LeCun and Deny (2021), Barlow Twins: Self-supervised learning via redundancy "
+    "reduction, arXiv:2103.03230.",
+    code=Code(
+        pytorch="import torch\nimport torch.nn.functional as F\n\n"
+        "a, b = (F.batch_norm(z, None, None, training=True, eps={eps}) for z in (z1, z2))\n"
+        "c = a.mT @ b / len(z1)\n"
+        "same = torch.eye(len(c), dtype=c.dtype, device=c.device)\n"
+        "weight = same + {lambda_} * (1 - same)\n"
+        "loss = (weight * (c - same) ** 2).sum()\n",
+        keras=None,
+        optax=None,
+        note="MONAI's BarlowTwinsLoss divides by the unbiased deviation.",
+    ),
+)
+
+
+# --- VICReg
+
+
+def vicreg(
+    *, z1: Tensor, z2: Tensor, lambda_: float = 25.0, mu: float = 25.0, nu: float = 1.0, eps: float = 1e-4
+) -> Tensor:
+    """The views should agree, each feature vary by 1 or more over the batch, and no two features say the same.
+
+    Args:
+        z1: embeddings of one view, shape ``(N, D)``; 2 rows or more.
+        z2: embeddings of the other view, same shape.
+        lambda_: weight of the squared distance between the views; 0 or more.
+        mu: weight of what the deviations lack to 1; 0 or more.
+        nu: weight of the squared covariances between features; 0 or more.
+        eps: added to the (unbiased) variances, in the unit of ``z1`` squared; above 0.
+
+    Returns:
+        The scalar, shape ``()``, 0 or more.
+
+    Raises:
+        ValueError: shapes or dtypes do not fit, or the batch has fewer than 2 rows.
+
+    Reference: Bardes, Ponce and LeCun (2022), arXiv:2105.04906.
+    """
+    _require_batch(z1=z1, z2=z2)
+    apart = (z1 - z2).square().mean()
+    narrow = (_lack(z1, eps) + _lack(z2, eps)) / 2
+    return lambda_ * apart + mu * narrow + nu * (_redundancy(z1) + _redundancy(z2))
+
+
+def _spread(z: Tensor, eps: float) -> Tensor:
+    """Unbiased standard deviation of each feature, with ``eps`` under the root."""
+    return (_centred(z).square().sum(0) / (len(z) - 1) + eps).sqrt()
+
+
+def _lack(z: Tensor, eps: float) -> Tensor:
+    return relu(1 - _spread(z, eps)).mean()
+
+
+def _redundancy(z: Tensor) -> Tensor:
+    return _off_diagonal(_covariance(z, z, len(z) - 1)).square().sum() / z.shape[1]
+
+
+def _vicreg_grad(*, z1: Tensor, z2: Tensor, lambda_: float, mu: float, nu: float, eps: float) -> dict[str, Tensor]:
+    rows, features = z1.shape
+
+    def of_one(z: Tensor) -> Tensor:
+        centred, spread = _centred(z), _spread(z, eps)
+        narrow = -(spread < 1).to(z.dtype) * centred / (spread * (rows - 1))
+        covariance = _off_diagonal(_covariance(z, z, rows - 1))
+        return (mu / 2 * narrow + 4 * nu / (rows - 1) * centred @ covariance) / features
+
+    pull = 2 * lambda_ * (z1 - z2) / (rows * features)
+    return {"z1": pull + of_one(z1), "z2": -pull + of_one(z2)}
+
+
+def _apart(*, z1: Tensor, z2: Tensor, **_: object) -> Tensor:
+    return (z1.square() - 2 * z1 * z2 + z2.square()).sum() / z1.numel()
+
+
+def _spreads(*, z1: Tensor, z2: Tensor, eps: float, **_: object) -> Tensor:
+    return torch.stack([(z.var(0) + eps).sqrt() for z in (z1, z2)])
+
+
+def _lacks(*, z1: Tensor, z2: Tensor, eps: float, **_: object) -> Tensor:
+    return (1 - _spreads(z1=z1, z2=z2, eps=eps).clamp(max=1)).mean()
+
+
+def _redundancies(*, z1: Tensor, z2: Tensor, **_: object) -> Tensor:
+    covariances = torch.stack([_covariance(z, z, len(z) - 1) for z in (z1, z2)])
+    different = 1 - torch.eye(z1.shape[1], dtype=z1.dtype, device=z1.device)
+    return (covariances * different).square().sum() / z1.shape[1]
+
+
+def _vicreg_line(*, z1: Tensor, z2: Tensor, lambda_: float, mu: float, nu: float, eps: float) -> Tensor:
+    apart, redundancies = _apart(z1=z1, z2=z2), _redundancies(z1=z1, z2=z2)
+    return lambda_ * apart + mu * _lacks(z1=z1, z2=z2, eps=eps) + nu * redundancies
+
+
+VICREG = Loss(
+    key="vicreg",
+    name="VICReg (variance, invariance, covariance)",
+    family="contrastive",
+    input_kind="views",
+    inputs=_VIEWS,
+    differentiable=("z1", "z2"),
+    fn=vicreg,
+    denominator=None,
+    check=_check_batch,
+    grad=_vicreg_grad,
+    formula=(
+        Line(r"A = \frac{1}{N D} \sum_{n,j} (z_{1,nj} - z_{2,nj})^2", _apart),
+        Line(r"\sigma_{v,j} = \sqrt{\operatorname{var}_{N-1}(z_{v,j}) + \varepsilon}", _spreads),
+        Line(r"V = \frac{1}{2 D} \sum_{v,j} \max(0, 1 - \sigma_{v,j})", _lacks),
+        Line(
+            r"K = \frac{1}{D} \sum_v \sum_{i \ne j} \operatorname{cov}_{N-1}(z_{v,i}, z_{v,j})^2",
+            _redundancies,
+        ),
+        Line(r"L = \lambda A + \mu V + \nu K", _vicreg_line),
+    ),
+    gradient=r"\frac{\partial L}{\partial z_1} = \frac{2 \lambda}{N D} (z_1 - z_2) - \frac{\mu}{2 D (N - 1)} "
+    r"\frac{z_1 - \bar z_1}{\sigma_1}\,[\sigma_1 < 1] + \frac{4 \nu}{D (N - 1)} (z_1 - \bar z_1)\,"
+    r"\operatorname{off}(\operatorname{cov}(z_1))",
+    params={
+        "lambda_": Number("How much the distance between the views costs.", 25.0, 0.0, 100.0),
+        "mu": Number("How much a feature that varies too little costs.", 25.0, 0.0, 100.0),
+        "nu": Number("How much covariances between features cost.", 1.0, 0.0, 100.0),
+        "eps": Number("Added to the variances under the root.", 1e-4, 1e-8, 1e-2, "log"),
+    },
+    properties=Properties(
+        convex_in_pred=no(
+            "the first view; a collapsed batch lies between two spread ones",
+            {"z1": [[1.0], [-1.0]], "z2": [[1.0], [-1.0]]},
+            {"z1": [[-1.0], [1.0]], "z2": [[1.0], [-1.0]]},
+            lambda_=0.0,
+        ),
+        bounded=no(_EVERYWHERE, {"z1": [[100.0], [-100.0]], "z2": [[0.0], [0.0]]}),
+        symmetric=yes("the two views exchanged"),
+        scale_invariant=no(_EVERYWHERE, {"z1": [[1.0], [-1.0]], "z2": [[1.0], [-1.0]]}),
+    ),
+    pitfalls=(
+        "The variance term is halved in the authors' code and not in their paper.",
+        "Variances are unbiased here, divided by N - 1; in Barlow Twins they are biased.",
+        "The covariances grow with the fourth power of the embeddings' size: long embeddings make nu the largest term.",
+        "Embeddings collapsed to one point have the gradient 0 in the variance term: it keeps from collapse, "
+        "it does not lead out of it.",
+    ),
+    reference="Bardes, Ponce and LeCun (2022), VICReg: Variance-invariance-covariance regularization for "
+    "self-supervised learning, arXiv:2105.04906.",
+    code=Code(
+        pytorch="import torch\nimport torch.nn.functional as F\n\n"
+        "different = 1 - torch.eye(z1.shape[1], dtype=z1.dtype, device=z1.device)\n"
+        "loss = {lambda_} * F.mse_loss(z1, z2)\n"
+        "for z in (z1, z2):\n"
+        "    loss = loss + {mu} * torch.relu(1 - (z.var(0) + {eps}).sqrt()).mean() / 2\n"
+        "    loss = loss + {nu} * ((different * torch.cov(z.mT)) ** 2).sum() / z.shape[1]\n",
+        keras=None,
+        optax=None,
+        note="In lightly it is VICRegLoss.",
+    ),
+)
+
+
 # --- negative cosine
 
 
@@ -469,4 +764,4 @@ NEGATIVE_COSINE = Loss(
 )
 
 
-LOSSES: tuple[Loss, ...] = (INFO_NCE, NT_XENT, SUPCON, NEGATIVE_COSINE)
+LOSSES: tuple[Loss, ...] = (INFO_NCE, NT_XENT, SUPCON, BARLOW_TWINS, VICREG, NEGATIVE_COSINE)
