@@ -32,7 +32,7 @@ def settings_of(loss: Loss) -> Iterator[dict[str, Any]]:
         else:
             ends = [param.low, param.high]
             if not isinstance(param, Number) and loss.input_kind == "classes":
-                ends.append([param.low, param.high, 0.5])
+                ends.append([param.low, param.high, (param.low + param.high) / 2])
         yield from (loss.resolve({name: end}) for end in ends)
 
 

@@ -23,7 +23,8 @@ def param_of(loss: Loss, name: str) -> st.SearchStrategy[Any]:
         return st.booleans()
     assert isinstance(param, Vector)
     one = st.floats(param.low, param.high)
-    return st.none() | one | st.lists(one, min_size=1, max_size=4)
+    several = one | st.lists(one, min_size=1, max_size=4)
+    return st.none() | several if param.nullable else several
 
 
 @st.composite
