@@ -314,7 +314,7 @@ def _check_ctc(inputs: Inputs, params: Params) -> None:
 
 def _frames_needed(target: Tensor, target_lengths: Tensor) -> Tensor:
     """One for each label and one for the blank between each two equal ones."""
-    inside = torch.arange(1, target.shape[1], device=target.device) < target_lengths[:, None]
+    inside = torch.arange(target.shape[1], device=target.device)[1:] < target_lengths[:, None]
     return target_lengths + ((target[:, 1:] == target[:, :-1]) & inside).sum(-1)
 
 

@@ -37,6 +37,12 @@ def _lengths(source: Source) -> Inputs:
     }
 
 
+def _without_labels(dtype: torch.dtype, *labels: int) -> Inputs:
+    lengths = {"input_lengths": torch.tensor([FRAMES, 1]), "target_lengths": torch.tensor([0, 0])}
+    no_labels = torch.zeros(2, 0, dtype=torch.int64)
+    return {"pred": torch.ones(2, FRAMES, *labels, CLASSES, dtype=dtype), "target": no_labels} | lengths
+
+
 def _alignment_extremes(dtype: torch.dtype, *labels: int) -> list[Inputs]:
     logits = of(dtype, [1000, -1000, 0], [-1000, 0, 1000], [0, 0, 0], [-1000, 1000, -1000])
     logits = logits.reshape(FRAMES, *[1] * len(labels), CLASSES).expand(FRAMES, *labels, CLASSES)
@@ -45,7 +51,8 @@ def _alignment_extremes(dtype: torch.dtype, *labels: int) -> list[Inputs]:
         "input_lengths": torch.tensor([4, 3, 1]),
         "target_lengths": torch.tensor([2, 2, 0]),
     }
-    return [{"pred": torch.stack([logits, -logits, logits])} | others]
+    without = _without_labels(dtype, *[1 for _ in labels])
+    return [{"pred": torch.stack([logits, -logits, logits])} | others, without]
 
 
 ALIGNMENT_BAD = (
@@ -64,7 +71,7 @@ SAMPLES: dict[str, Sample] = {
         draw=lambda s: {"pred": s.reals(s.rows, FRAMES, CLASSES)} | _lengths(s),
         bad=ALIGNMENT_BAD,
         extremes=_alignment_extremes,
-        unbatched="torch's ctc_loss has no rule for it",
+        unbatched="torch's ctc_loss has no batching rule: it falls back to a loop and warns",
     ),
     "rnnt": Sample(
         draw=lambda s: {"pred": s.reals(s.rows, FRAMES, LABELS + 1, CLASSES)} | _lengths(s),
