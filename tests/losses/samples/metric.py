@@ -2,12 +2,25 @@ from dataclasses import replace
 
 import torch
 from sampling import CLASSES, Bad, Inputs, Sample, Source, of
+from torch import Tensor
+
+
+def embeddings(source: Source, rows: int) -> Tensor:
+    """(rows, 4) vectors, none shorter than 0.01: the slope of a cosine grows without bound as its vectors shrink.
+
+    Where it cancels, rounding is all that is left of it, and a short vector makes much of that. Zero vectors are among
+    the extremes.
+    """
+    reals = source.reals(rows, 4)
+    kept = reals.where(reals.abs() >= 0.01, torch.zeros_like(reals))
+    kept[:, 0] += (kept == 0).all(-1)
+    return kept
 
 
 def _pairs(*labels: float) -> Sample:
     def draw(source: Source) -> Inputs:
         rows = source.rows
-        return {"x1": source.reals(rows, 4), "x2": source.reals(rows, 4), "target": source.pick(labels, rows)}
+        return {"x1": embeddings(source, rows), "x2": embeddings(source, rows), "target": source.pick(labels, rows)}
 
     def extremes(dtype: torch.dtype) -> list[Inputs]:
         # The same place, opposite, across; a zero vector.
@@ -42,11 +55,11 @@ def _triplet_extremes(dtype: torch.dtype) -> list[Inputs]:
 
 
 def _labelled(source: Source) -> Inputs:
-    return {"pred": source.reals(source.rows, 4), "target": source.labels(CLASSES, source.rows)}
+    return {"pred": embeddings(source, source.rows), "target": source.labels(CLASSES, source.rows)}
 
 
 def _labelled_extremes(dtype: torch.dtype) -> list[Inputs]:
-    # Clusters turned against each other; collapsed; a single class; no two of a class.
+    # Clusters turned against each other; collapsed; a zero vector; a single class; no two of a class.
     # The short one is a power of 2: its length drops out without a rounding error.
     turned = of(dtype, [1e6, 0], [-(2.0**-10), 0], [0, 1], [0, -5])
     same = of(dtype, [1, 0], [1, 0], [1, 0], [1, 0])
@@ -54,6 +67,7 @@ def _labelled_extremes(dtype: torch.dtype) -> list[Inputs]:
     return [
         {"pred": turned, "target": pairs},
         {"pred": same, "target": pairs},
+        {"pred": of(dtype, [0, 0], [1, 0], [0, 1], [1, 0]), "target": pairs},
         {"pred": turned, "target": torch.zeros_like(pairs)},
         {"pred": turned, "target": torch.arange(4)},
     ]
@@ -64,13 +78,13 @@ _LABELLED = Sample(draw=_labelled, extremes=_labelled_extremes, rowwise=False)
 
 def _centres(name: str) -> Sample:
     def draw(source: Source) -> Inputs:
-        pred, target = source.reals(source.rows, 4), source.labels(CLASSES, source.rows)
-        return {"pred": pred, name: source.reals(CLASSES, 4), "target": target}
+        pred, target = embeddings(source, source.rows), source.labels(CLASSES, source.rows)
+        return {"pred": pred, name: embeddings(source, CLASSES), "target": target}
 
     def extremes(dtype: torch.dtype) -> list[Inputs]:
         centres = of(dtype, [1, 0], [0, 2], [-1e3, 0])
         return [
-            {"pred": of(dtype, [1, 0], [0, 1e6], [1e6, 0]), name: centres, "target": torch.arange(3)},
+            {"pred": of(dtype, [1, 0], [0, 1e6], [0, 0]), name: centres, "target": torch.arange(3)},
             {"pred": of(dtype, [0, -1], [1e-3, 0], [0, 1]), name: centres, "target": torch.arange(3)},
         ]
 
