@@ -3,16 +3,18 @@ from collections.abc import Callable
 import torch
 from sampling import CLASSES, Inputs, Sample, Source, of
 
+from samples.metric import embeddings
+
 
 def _two(first: str, second: str) -> Callable[[Source], Inputs]:
-    return lambda source: {first: source.reals(source.rows, 4), second: source.reals(source.rows, 4)}
+    return lambda source: {first: embeddings(source, source.rows), second: embeddings(source, source.rows)}
 
 
 def _twin_labels(source: Source) -> Inputs:
     # The first two rows are of one class, so that one anchor has a positive.
     target = source.labels(CLASSES, source.rows)
     target[1:2] = target[:1]
-    return {"pred": source.reals(source.rows, 4), "target": target}
+    return {"pred": embeddings(source, source.rows), "target": target}
 
 
 def _two_extremes(first: str, second: str) -> Callable[[torch.dtype], list[Inputs]]:
@@ -21,6 +23,7 @@ def _two_extremes(first: str, second: str) -> Callable[[torch.dtype], list[Input
             # Opposite, equal and across; long and short.
             {first: of(dtype, [1e6, 0], [0, 1e-3], [3, 0]), second: of(dtype, [-1, 0], [0, 1e6], [0, 2])},
             {first: of(dtype, [1, 0], [1, 0]), second: of(dtype, [1, 0], [1, 0])},
+            {first: of(dtype, [0, 0], [1, 0]), second: of(dtype, [0, 1], [1, 0])},
         ]
 
     return extremes
@@ -31,6 +34,7 @@ def _labelled_extremes(dtype: torch.dtype) -> list[Inputs]:
     return [
         {"pred": of(dtype, [1e6, 0], [-1e-3, 0], [0, 1], [0, -5]), "target": target},
         {"pred": of(dtype, [1, 0], [1, 0], [1, 0], [1, 0]), "target": target},
+        {"pred": of(dtype, [0, 0], [1, 0], [0, 1], [1, 0]), "target": target},
     ]
 
 
@@ -59,7 +63,7 @@ def _batch_extremes(dtype: torch.dtype) -> list[Inputs]:
 
 
 _BATCHES = Sample(
-    draw=_two("z1", "z2"),
+    draw=lambda s: {"z1": s.reals(s.rows, 4), "z2": s.reals(s.rows, 4)},
     extremes=_batch_extremes,
     rowwise=False,
     fewest=2,
