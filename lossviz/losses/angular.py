@@ -167,7 +167,9 @@ def arcface(*, pred: Tensor, weight: Tensor, target: Tensor, s: float = 64.0, m:
 def _arcface_logits(*, pred: Tensor, weight: Tensor, target: Tensor, s: float, m: float) -> Tensor:
     cosine = _cosines(pred=pred, weight=weight)
     right, across = _right_angle(cosine, pred, weight, target)
-    moved = right * math.cos(m) - norm(across) * math.sin(m)
+    # A centre that is zero is at right angles to everything.
+    sine = torch.where(unit(weight)[target].any(-1, keepdim=True), norm(across), 1.0)
+    moved = right * math.cos(m) - sine * math.sin(m)
     moved = moved.where(right >= -math.cos(m), right - m * math.sin(m))
     return s * moved.where(one_hot(target, weight) > 0, cosine)
 

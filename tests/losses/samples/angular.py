@@ -1,12 +1,13 @@
 import torch
 from sampling import CLASSES, Bad, Inputs, Sample, Source, of
 
+from samples.metric import embeddings
+
 
 def _draw(source: Source) -> Inputs:
     return {
-        "pred": source.reals(source.rows, 4),
-        # No centre is zero: such a one has no angle.
-        "weight": source.positive(CLASSES, 4),
+        "pred": embeddings(source, source.rows),
+        "weight": embeddings(source, CLASSES),
         "target": source.labels(CLASSES, source.rows),
     }
 
@@ -14,10 +15,12 @@ def _draw(source: Source) -> Inputs:
 def _extremes(dtype: torch.dtype) -> list[Inputs]:
     centres = of(dtype, [1, 0], [0, 2], [-1e3, 0])
     labels = torch.arange(3)
-    # A zero embedding, one on its centre and one opposite to it; then long and short ones across their centres.
+    # A zero embedding, one on its centre and one opposite to it; long and short ones across their centres; a zero
+    # centre.
     return [
         {"pred": of(dtype, [0, 0], [0, 3], [1e6, 0]), "weight": centres, "target": labels},
         {"pred": of(dtype, [0, 1e6], [1e-3, 0], [0, -1]), "weight": centres, "target": labels},
+        {"pred": of(dtype, [1, 0], [0, 1], [0, -1]), "weight": of(dtype, [0, 0], [1, 0], [0, 1]), "target": labels},
     ]
 
 
