@@ -3,24 +3,65 @@
 import torch
 from torch import Tensor
 
-from lossviz.losses.classification import BCE_WITH_LOGITS, CROSS_ENTROPY, HINGE, SOFTMAX_FOCAL
-from lossviz.losses.entry import Inputs, Loss, Params, nearest
-from lossviz.losses.regression import HUBER, MAE, MSE, MSLE, QUANTILE
-from lossviz.losses.similarity import COSINE_SIMILARITY
+from lossviz.losses import (
+    adaptive,
+    adversarial,
+    angular,
+    binary,
+    classification,
+    contrastive,
+    detection,
+    deviance,
+    divergences,
+    gan,
+    generative,
+    joint,
+    margins,
+    metric,
+    multiclass,
+    multitask,
+    noise_robust,
+    ranking,
+    regression,
+    robust,
+    segmentation,
+    semisupervised,
+    sequence,
+    similarity,
+    sparse,
+    sparse_maps,
+)
+from lossviz.losses.entry import Inputs, Loss, Model, Params, nearest
 
-__all__ = ["CATALOGUE", "Inputs", "Loss", "Params", "get", "value_and_grad"]
+__all__ = ["CATALOGUE", "Inputs", "Loss", "Model", "Params", "get", "value_and_grad"]
 
 CATALOGUE: tuple[Loss, ...] = (
-    MSE,
-    MAE,
-    HUBER,
-    MSLE,
-    QUANTILE,
-    BCE_WITH_LOGITS,
-    CROSS_ENTROPY,
-    SOFTMAX_FOCAL,
-    HINGE,
-    COSINE_SIMILARITY,
+    *regression.LOSSES,
+    *robust.LOSSES,
+    *deviance.LOSSES,
+    *classification.LOSSES,
+    *binary.LOSSES,
+    *margins.LOSSES,
+    *multiclass.LOSSES,
+    *noise_robust.LOSSES,
+    *divergences.LOSSES,
+    *sparse_maps.LOSSES,
+    *similarity.LOSSES,
+    *metric.LOSSES,
+    *contrastive.LOSSES,
+    *angular.LOSSES,
+    *detection.LOSSES,
+    *segmentation.LOSSES,
+    *sequence.LOSSES,
+    *gan.LOSSES,
+    *multitask.LOSSES,
+    *adaptive.LOSSES,
+    *adversarial.LOSSES,
+    *joint.LOSSES,
+    *sparse.LOSSES,
+    *semisupervised.LOSSES,
+    *generative.LOSSES,
+    *ranking.LOSSES,
 )
 
 _BY_KEY = {loss.key: loss for loss in CATALOGUE}
@@ -48,11 +89,13 @@ def value_and_grad(
         params: parameters; those left out have their default.
 
     Returns:
-        The scalar, and a gradient shaped like its input for each of ``loss.differentiable``; none requires grad.
+        The scalar, and a gradient shaped like its input for each of ``loss.differentiable``; none requires grad. Where
+        a network is a ``torch.nn.Module``, also a gradient for each of its trainable weights, named
+        ``"model.<weight>"``. Where ``loss.returns`` is ``"gradients"``: the combined gradient, and nothing else.
 
     Raises:
         KeyError: no loss has this key.
-        TypeError: an input is no tensor.
+        TypeError: an input is no tensor, or no network where the loss wants one.
         ValueError: an input is missing, unknown, of a wrong shape or dtype, or holds a value outside the domain; or a
             parameter is unknown or out of range.
     """
@@ -62,16 +105,34 @@ def value_and_grad(
     loss.check(inputs, resolved)
     # Tensors made in inference mode cannot be saved for a backward pass; their copies can.
     with torch.inference_mode(False), torch.enable_grad():
-        own = {name: tensor.clone().detach() for name, tensor in inputs.items()}
-        leaves = [own[name].requires_grad_() for name in loss.differentiable]
+        own = {name: value if name in loss.models else value.clone().detach() for name, value in inputs.items()}
+        leaves = {name: own[name].requires_grad_() for name in loss.differentiable}
+        for name in loss.models:
+            leaves |= _weights(name, own[name])
         value = loss.reduce(loss.fn(**own, **resolved), own, resolved)
-        gradients = torch.autograd.grad(value, leaves)
-    return value.detach(), dict(zip(loss.differentiable, gradients, strict=True))
+        if leaves and value.requires_grad:
+            # A generator's loss leaves real samples out, a linear critic its bias: their gradient is zero.
+            slopes = torch.autograd.grad(value, list(leaves.values()), materialize_grads=True)
+        else:
+            slopes = [torch.zeros_like(leaf) for leaf in leaves.values()]
+    return value.detach(), dict(zip(leaves, slopes, strict=True))
+
+
+def _weights(name: str, model: Model) -> dict[str, Tensor]:
+    """The network's trainable weights, where it says which they are."""
+    if not isinstance(model, torch.nn.Module):
+        return {}
+    return {f"{name}.{key}": weight for key, weight in model.named_parameters() if weight.requires_grad}
 
 
 def _require_names(loss: Loss, inputs: Inputs) -> None:
     if set(inputs) != set(loss.inputs):
         raise ValueError(f"{loss.key} got the inputs {sorted(inputs)}, allowed: {sorted(loss.inputs)}")
-    for name, tensor in inputs.items():
-        if not isinstance(tensor, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError(f"{loss.key}.{name} is a {type(tensor).__name__}, allowed: a torch.Tensor")
+    for name, value in inputs.items():
+        if name in loss.models:
+            if not callable(value):
+                raise TypeError(
+                    f"{loss.key}.{name} is a {type(value).__name__}, allowed: a network, called with a tensor"
+                )
+        elif not isinstance(value, Tensor):
+            raise TypeError(f"{loss.key}.{name} is a {type(value).__name__}, allowed: a torch.Tensor")

@@ -3,6 +3,8 @@
 ``require_*`` look at shapes and dtypes only, so that ``fn`` can be batched and captured; ``check_*`` look at values.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -74,6 +76,49 @@ def require_one_per_class(name: str, tensor: Tensor, pred: Tensor) -> None:
         )
 
 
+def require_axes(axes: str, **tensors: Tensor) -> None:
+    """All have as many axes as ``axes`` names, ``"(N, D)"`` for instance.
+
+    Raises:
+        ValueError: naming the shape and the axes.
+    """
+    for name, tensor in tensors.items():
+        if tensor.ndim != axes.count(",") + (not axes.endswith((",)", "()"))):
+            raise ValueError(f"{name} has shape {tuple(tensor.shape)}, allowed: {axes}")
+
+
+def require_shape(name: str, tensor: Tensor, shape: Sequence[int], why: str) -> None:
+    """The tensor has this shape; ``why`` ends the sentence, ``"one for each row"`` for instance.
+
+    Raises:
+        ValueError: naming both shapes.
+    """
+    if tuple(tensor.shape) != tuple(shape):
+        raise ValueError(f"{name} has shape {tuple(tensor.shape)}, allowed: {tuple(shape)}, {why}")
+
+
+def require_rows(**tensors: Tensor) -> None:
+    """All are floating, (N, D), and of one shape.
+
+    Raises:
+        ValueError: naming shape or dtype and what is allowed.
+    """
+    require_floating(**tensors)
+    require_axes("(N, D)", **tensors)
+    require_same_shape(**tensors)
+
+
+def require_index(name: str, tensor: Tensor, shape: Sequence[int], why: str = "one for each row") -> None:
+    """The tensor holds int64 indices and has this shape.
+
+    Raises:
+        ValueError: naming shape or dtype and what is allowed.
+    """
+    if tensor.dtype != torch.int64:
+        raise ValueError(f"{name} has dtype {tensor.dtype}, allowed: torch.int64, an index")
+    require_shape(name, tensor, shape, why)
+
+
 def check_where(name: str, tensor: Tensor, good: Tensor, allowed: str) -> None:
     """Every value is good.
 
@@ -94,3 +139,59 @@ def check_finite(**tensors: Tensor) -> None:
     """
     for name, tensor in tensors.items():
         check_where(name, tensor, tensor.isfinite(), "finite numbers")
+
+
+def check_between(name: str, tensor: Tensor, low: float, high: float) -> None:
+    """Every value is from ``low`` to ``high``, both included; NaN is not.
+
+    Raises:
+        ValueError: naming the first that is not.
+    """
+    check_where(name, tensor, (tensor >= low) & (tensor <= high), f"{low:g} to {high:g}")
+
+
+def check_at_least(name: str, tensor: Tensor, low: float) -> None:
+    """Every value is finite and at least ``low``.
+
+    Raises:
+        ValueError: naming the first that is not.
+    """
+    check_where(name, tensor, (tensor >= low) & tensor.isfinite(), f"{low:g} or more")
+
+
+def check_above(name: str, tensor: Tensor, low: float) -> None:
+    """Every value is finite and above ``low``.
+
+    Raises:
+        ValueError: naming the first that is not.
+    """
+    check_where(name, tensor, (tensor > low) & tensor.isfinite(), f"finite numbers above {low:g}")
+
+
+def check_among(name: str, tensor: Tensor, values: Sequence[float], allowed: str) -> None:
+    """Every value is one of a few, such as -1 and +1; ``allowed`` says them in words.
+
+    Raises:
+        ValueError: naming the first that is not.
+    """
+    check_where(name, tensor, torch.isin(tensor, torch.tensor(values).to(tensor)), allowed)
+
+
+def check_labels(target: Tensor, classes: int) -> None:
+    """Every label is a class index.
+
+    Raises:
+        ValueError: naming the first that is not.
+    """
+    check_where("target", target, (target >= 0) & (target < classes), f"0 to {classes - 1}")
+
+
+def check_distribution(name: str, tensor: Tensor) -> None:
+    """Every value is a probability and those of the last axis add up to 1, within 1e-3 (half-precision sums).
+
+    Raises:
+        ValueError: naming the first value or sum that is not.
+    """
+    check_between(name, tensor, 0.0, 1.0)
+    total = tensor.sum(-1)
+    check_where(f"the sum of {name}", total, (total - 1).abs() <= 1e-3, "1, since it holds probabilities")

@@ -523,3 +523,6 @@ HINGE = Loss(
         note="All three agree for labels of -1 and +1.",
     ),
 )
+
+
+LOSSES: tuple[Loss, ...] = (BCE_WITH_LOGITS, CROSS_ENTROPY, SOFTMAX_FOCAL, HINGE)

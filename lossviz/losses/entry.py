@@ -1,6 +1,7 @@
 """What a catalogue entry is: a loss, its parameters, formula and properties, and the same loss in other libraries."""
 
 import difflib
+import math
 import reprlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -8,9 +9,73 @@ from typing import Any, Literal, TypeAlias, TypeGuard, cast
 
 from torch import Tensor
 
-Inputs: TypeAlias = Mapping[str, Tensor]
+Inputs: TypeAlias = Mapping[str, Any]
+"""Named tensors; for the few losses that act through a network also ``model``, a :data:`Model`."""
+Model: TypeAlias = Callable[[Tensor], Tensor]
+"""A network as a loss sees it. Where it is a ``torch.nn.Module``, its weights have gradients too."""
 Params: TypeAlias = Mapping[str, Any]
-InputKind: TypeAlias = Literal["regression", "nonnegative", "binary", "margin", "classes", "pairs"]
+InputKind: TypeAlias = Literal[
+    # a number and its label: elementwise; then the same, coupled over the batch
+    "regression",
+    "nonnegative",
+    "positive",
+    "counts",
+    "mean_variance",
+    "robust_shape",
+    "regression_batch",
+    "nonnegative_batch",
+    # scores, logits or probabilities and a class
+    "binary",
+    "binary_probabilities",
+    "margin",
+    "multilabel",
+    "classes",
+    "log_probabilities",
+    "probabilities",
+    "distributions",
+    "logits",
+    # embeddings
+    "pairs",
+    "pairs_labelled",
+    "triplets",
+    "views",
+    "labelled_embeddings",
+    "centres",
+    # lists of scores
+    "ranking_pairs",
+    "rankings",
+    # boxes, images, sequences
+    "boxes",
+    "box_deltas",
+    "masks",
+    "mask_logits",
+    "class_masks",
+    "tokens",
+    "ctc",
+    "rnnt",
+    # two networks, or a network and its inputs
+    "critic",
+    "critic_model",
+    "model",
+    "model_directions",
+    "clean_adversarial",
+    "student_teacher",
+    "peers",
+    "teacher",
+    "weak_strong",
+    "reconstruction",
+    "vae",
+    # several tasks, weights of a network, losses of samples
+    "tasks",
+    "task_variances",
+    "task_norms",
+    "task_history",
+    "task_gradients",
+    "per_sample",
+    "parameters",
+    "groups",
+    "activations",
+]
 
 
 def nearest(word: object, known: Iterable[str]) -> str:
@@ -31,6 +96,7 @@ class Number:
         scale: how a slider spaces its values.
         integer: whole numbers only.
         nullable: ``None`` is allowed too.
+        also: single values outside ``low`` to ``high`` that are allowed too, such as minus infinity.
     """
 
     meaning: str
@@ -40,6 +106,7 @@ class Number:
     scale: Literal["linear", "log"] = "linear"
     integer: bool = False
     nullable: bool = False
+    also: tuple[float, ...] = ()
 
     def parse(self, name: str, value: object) -> float | int | None:
         """The number in an untrusted JSON value; ``name`` (``"huber.delta"``) appears in the error.
@@ -49,6 +116,10 @@ class Number:
         """
         if value is None and self.nullable:
             return None
+        for extra in self.also:
+            # Strict JSON has no infinity, so its name stands for it.
+            if not isinstance(value, bool) and value in (extra, str(extra)):
+                return extra
         if not _is_number_between(value, self.low, self.high) or (self.integer and float(value) % 1):
             raise ValueError(f"{name} is {reprlib.repr(value)}, allowed: {self.allowed}")
         return int(value) if self.integer else float(value)
@@ -57,7 +128,8 @@ class Number:
     def allowed(self) -> str:
         """The allowed values in words."""
         span = f"{self.low:g} to {self.high:g}"
-        return ("a whole number, " if self.integer else "") + span + (", or null" if self.nullable else "")
+        others = [*(f"{extra:g}" for extra in self.also), *(["null"] if self.nullable else [])]
+        return ("a whole number, " if self.integer else "") + span + "".join(f", or {other}" for other in others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +200,36 @@ class Vector:
         return f"{self.low:g} to {self.high:g}, or a list of such numbers" + (", or null" if self.nullable else "")
 
 
-Param: TypeAlias = Number | Choice | Flag | Vector
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """Lists of indices, or ``None``; ``Loss.check`` compares them with the inputs."""
+
+    meaning: str
+    default: list[list[int]] | None = None
+
+    def parse(self, name: str, value: object) -> list[list[int]] | None:
+        """The lists in an untrusted JSON value.
+
+        Raises:
+            ValueError: it is no list of lists of whole numbers of 0 or more, or one of them is empty.
+        """
+        if value is None:
+            return None
+        groups = [_indices(group) for group in cast("list[object]", value)] if isinstance(value, list) else []
+        if not groups or not all(groups):
+            allowed = "lists of whole numbers of 0 or more, or null"
+            raise ValueError(f"{name} is {reprlib.repr(cast('object', value))}, allowed: {allowed}")
+        return groups
+
+
+def _indices(value: object) -> list[int]:
+    """The list's whole numbers; empty where it is no list or holds anything else."""
+    entries = cast("list[object]", value) if isinstance(value, list) else []
+    whole = [entry for entry in entries if isinstance(entry, int) and not isinstance(entry, bool) and entry >= 0]
+    return whole if len(whole) == len(entries) else []
+
+
+Param: TypeAlias = Number | Choice | Flag | Vector | Groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +245,10 @@ Formula: TypeAlias = tuple[Line, ...]
 
 @dataclass(frozen=True, slots=True)
 class CounterExample:
-    """Inputs (nested lists, as JSON has them) at which a property fails, with the parameters it fails for."""
+    """Inputs (nested lists, as JSON has them) at which a property fails, with the parameters it fails for.
+
+    Where ``calibrated`` fails it is the class probabilities instead, ``{"chances": [0.4, 0.3, 0.3]}``.
+    """
 
     points: tuple[Mapping[str, Any], ...]
     params: Params = field(default_factory=dict[str, Any])
@@ -192,6 +296,9 @@ def no(domain: str, *points: Mapping[str, Any], **params: object) -> Property:
 class Properties:
     """What is claimed of a loss, value by value of the unreduced loss, for a fixed label and fixed parameters.
 
+    Where values depend on other rows, or ``fn`` gives the scalar, it is claimed of the reduced loss. An entry names
+    what applies to it; all else is not applicable.
+
     Attributes:
         convex_in_pred: the value at the middle of two predictions is at most the mean of their values.
         convex_in_logits: the same, where the prediction is a vector of logits.
@@ -202,23 +309,24 @@ class Properties:
             Classification: values summed over all labels do not depend on the prediction, which makes the minimiser
             immune to symmetric label noise (Ghosh et al. 2017, arXiv:1712.09482).
         symmetric: regression: an error of +r costs what -r costs. Binary: exchanging the classes changes nothing.
-            Classes: permuting them changes nothing. Pairs: swapping the two changes nothing.
+            Classes: permuting them changes nothing. Pairs: swapping the two changes nothing. Elsewhere ``domain``
+            names the exchange.
         proper: the expected value is smallest at the true class probabilities.
         calibrated: the minimiser of the expected value decides for the likeliest class.
         scale_invariant: multiplying by a positive number changes nothing: prediction and label together in
-            regression, the prediction alone in classification, one of the two in pairs.
+            regression, else the first differentiable input alone.
     """
 
-    convex_in_pred: Property
-    convex_in_logits: Property
-    bounded: Property
-    lipschitz: Property
-    smooth: Property
-    robust: Property
-    symmetric: Property
-    proper: Property
-    calibrated: Property
-    scale_invariant: Property
+    convex_in_pred: Property = NOT_APPLICABLE
+    convex_in_logits: Property = NOT_APPLICABLE
+    bounded: Property = NOT_APPLICABLE
+    lipschitz: Property = NOT_APPLICABLE
+    smooth: Property = NOT_APPLICABLE
+    robust: Property = NOT_APPLICABLE
+    symmetric: Property = NOT_APPLICABLE
+    proper: Property = NOT_APPLICABLE
+    calibrated: Property = NOT_APPLICABLE
+    scale_invariant: Property = NOT_APPLICABLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,7 +363,7 @@ class Loss:
         differentiable: the inputs that have gradients.
         fn: pure torch function of the named inputs and parameters, unreduced; checks shapes and dtypes only.
         denominator: what the summed values are divided by, from ``(unreduced, inputs, params)``;
-            ``None`` says that ``fn`` already gives the scalar.
+            ``None`` says that ``fn`` already gives the scalar (or, for a transform, that there is none).
         check: raises ``ValueError`` where ``(inputs, params)`` have a wrong shape or dtype, as ``fn`` does, or hold a
             value outside the loss's domain.
         grad: gradient of the sum of the unreduced values for each differentiable input, in closed form, without
@@ -267,6 +375,11 @@ class Loss:
         pitfalls: plain sentences.
         reference: where it comes from.
         code: the same loss in other libraries.
+        models: the inputs that are networks and not tensors.
+        outputs: what the loss makes on its way (an adversarial input, the weights of the tasks), by name, from all
+            inputs and parameters; ``None`` where there is nothing of the kind.
+        returns: ``"gradients"`` for a transform of the gradients of several tasks: ``fn`` gives them row by row, their
+            sum over the tasks is the result.
     """
 
     key: str
@@ -286,9 +399,14 @@ class Loss:
     pitfalls: tuple[str, ...]
     reference: str
     code: Code
+    models: tuple[str, ...] = ()
+    outputs: Callable[..., dict[str, Tensor]] | None = None
+    returns: Literal["loss", "gradients"] = "loss"
 
     def reduce(self, unreduced: Tensor, inputs: Inputs, params: Params) -> Tensor:
-        """The scalar loss from the values of ``fn``."""
+        """The scalar loss from the values of ``fn``; of a transform, the combined gradient."""
+        if self.returns == "gradients":
+            return unreduced.sum(0)
         if self.denominator is None:
             return unreduced
         return unreduced.sum() / self.denominator(unreduced, inputs, params)
@@ -315,12 +433,21 @@ class Loss:
         Raises:
             ValueError: as ``resolve``.
         """
-        return self.code.pytorch.format(**{name: repr(value) for name, value in self.resolve(params).items()})
+        return self.code.pytorch.format(**{name: _literal(value) for name, value in self.resolve(params).items()})
 
 
 def number_of_values(unreduced: Tensor, inputs: Inputs, params: Params) -> float:
     """The denominator of a plain mean."""
     return unreduced.numel()
+
+
+def number_of_rows(unreduced: Tensor, inputs: Inputs, params: Params) -> float:
+    """The denominator where the values of a row are added up and the rows averaged."""
+    return unreduced.shape[0]
+
+
+def _literal(value: object) -> str:
+    return f"float({str(value)!r})" if isinstance(value, float) and not math.isfinite(value) else repr(value)
 
 
 def _is_number_between(value: object, low: float, high: float) -> TypeGuard[float]:

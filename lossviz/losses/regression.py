@@ -461,3 +461,6 @@ QUANTILE = Loss(
         note="At q = 0.5 the mean absolute error is twice this. scikit-learn's mean_pinball_loss is the same.",
     ),
 )
+
+
+LOSSES: tuple[Loss, ...] = (MSE, MAE, HUBER, MSLE, QUANTILE)

@@ -145,3 +145,6 @@ COSINE_SIMILARITY = Loss(
         note="Keras gives minus the cosine, so 1 is added; its own, fixed epsilon matters near the zero vector only.",
     ),
 )
+
+
+LOSSES: tuple[Loss, ...] = (COSINE_SIMILARITY,)

@@ -1,16 +1,18 @@
 """Parameters from untrusted JSON, look-up, ``value_and_grad``, and what importing costs."""
 
 import json
+import math
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 import lossviz
-from lossviz.losses.entry import Choice, Flag, Number, Vector
+from lossviz.losses.entry import Choice, Code, Flag, Groups, Number, Param, Vector
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,14 +24,18 @@ ROOT = Path(__file__).parents[2]
         (Number("", 1.0, 0.01, 100.0), 100, 100.0),
         (Number("", -100, -100, 255, integer=True), 7.0, 7),
         (Number("", None, 0.0, 1.0, nullable=True), None, None),
+        (Number("", 1.0, -8.0, 2.0, also=(-math.inf,)), -math.inf, -math.inf),
+        (Number("", 1.0, -8.0, 2.0, also=(-math.inf,)), "-inf", -math.inf),
         (Choice("", "a", ("a", "b")), "b", "b"),
         (Flag("", False), True, True),
         (Vector("", 1.0, 0.0, 10.0), 3, 3.0),
         (Vector("", 1.0, 0.0, 10.0), [0, 10], [0.0, 10.0]),
         (Vector("", None, 0.0, 10.0, nullable=True), None, None),
+        (Groups(""), None, None),
+        (Groups(""), [[0, 5], [1]], [[0, 5], [1]]),
     ],
 )
-def test_parse_accepts(param: Number | Choice | Flag | Vector, value: object, expected: object) -> None:
+def test_parse_accepts(param: Param, value: object, expected: object) -> None:
     parsed = param.parse("loss.name", value)
     assert parsed == expected and type(parsed) is type(expected)
     assert param.parse("loss.name", parsed) == expected
@@ -52,6 +58,15 @@ VECTOR = Vector("", 1.0, 0.0, 10.0)
         (NUMBER, None, "loss.name is None, allowed: 0.01 to 100"),
         (NUMBER, [1.0], "allowed: 0.01 to 100"),
         (Number("", 0, -100, 255, integer=True), 0.5, "allowed: a whole number, -100 to 255"),
+        (Number("", 1.0, -8.0, 2.0, also=(-math.inf,)), math.inf, "loss.name is inf, allowed: -8 to 2, or -inf"),
+        (Number("", 1.0, -8.0, 2.0, also=(-math.inf,)), "inf", "loss.name is 'inf', allowed: -8 to 2, or -inf"),
+        (Number("", 1.0, 0.0, 2.0, also=(5.0,), nullable=True), 4, "allowed: 0 to 2, or 5, or null"),
+        (Groups(""), [], r"loss.name is \[\], allowed: lists of whole numbers of 0 or more, or null"),
+        (Groups(""), [[0], []], "allowed: lists"),
+        (Groups(""), [[0], [-1]], "allowed: lists"),
+        (Groups(""), [[0, True]], "allowed: lists"),
+        (Groups(""), [0, 1], "allowed: lists"),
+        (Groups(""), "01", "allowed: lists"),
         (Choice("", "a", ("a", "b")), "c", "loss.name is 'c', allowed: a, b"),
         (Choice("", "a", ("a", "b")), 1, "loss.name is 1, allowed: a, b"),
         (Flag("", False), 1, "loss.name is 1, allowed: true or false"),
@@ -64,7 +79,7 @@ VECTOR = Vector("", 1.0, 0.0, 10.0)
         (VECTOR, "12", "allowed: 0 to 10"),
     ],
 )
-def test_parse_rejects(param: Number | Choice | Flag | Vector, value: object, message: str) -> None:
+def test_parse_rejects(param: Param, value: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         param.parse("loss.name", value)
 
@@ -113,6 +128,42 @@ def test_value_and_grad_works_on_tensors_made_in_inference_mode() -> None:
         inputs = {"pred": torch.tensor([3.0]), "target": torch.tensor([1.0])}
         _, gradients = lossviz.value_and_grad("mse", inputs)
     assert float(gradients["pred"]) == 4.0
+
+
+def test_a_network_that_is_a_module_gets_gradients_by_its_weights() -> None:
+    torch.manual_seed(0)
+    network = torch.nn.Linear(2, 3)
+    network.bias.requires_grad_(False)
+    inputs = {"model": network, "x": torch.rand(4, 2), "target": torch.tensor([0, 1, 2, 0])}
+    value, gradients = lossviz.value_and_grad("fgsm_ce", inputs)
+    assert set(gradients) == {"model.weight"} and not value.requires_grad
+    step = torch.zeros(3, 2)
+    step[1, 0] = 1e-2
+    with torch.no_grad():
+        network.weight += step
+        ahead, _ = lossviz.value_and_grad("fgsm_ce", inputs)
+        network.weight -= 2 * step
+        behind, _ = lossviz.value_and_grad("fgsm_ce", inputs)
+        network.weight += step
+    assert float(gradients["model.weight"][1, 0]) == pytest.approx(float(ahead - behind) / 2e-2, rel=1e-2)
+    assert network.weight.grad is None
+    plain, none = lossviz.value_and_grad("fgsm_ce", inputs | {"model": network.forward})
+    assert plain == value and none == {}
+
+
+def test_a_transform_gives_the_combined_gradient() -> None:
+    against = torch.tensor([[1.0, 0.0], [-1.0, 1.0]])
+    combined, gradients = lossviz.value_and_grad("pcgrad", {"grads": against})
+    torch.testing.assert_close(combined, torch.tensor([0.5, 1.5]))
+    assert gradients == {}
+
+
+def test_a_snippet_can_be_run_with_an_infinite_parameter() -> None:
+    power = Number("", 1.0, -8.0, 2.0, also=(-math.inf,))
+    loss = replace(
+        lossviz.get("mse"), params={"power": power}, code=Code(pytorch="loss = {power}", keras=None, optax=None)
+    )
+    assert eval(loss.pytorch({"power": "-inf"}).removeprefix("loss = ")) == -math.inf
 
 
 def test_value_and_grad_names_inputs_that_do_not_fit() -> None:

@@ -5,12 +5,9 @@ from typing import Any
 
 import pytest
 import torch
-from loss_samples import draw, settings
+from loss_samples import draw, name_of, sample_of, settings
 
 from lossviz.losses import CATALOGUE, Loss
-
-# What a library cannot express stays at its default: no pos_weight, no ignored rows, an epsilon of its own.
-ONLY_DEFAULTS = {"bce_with_logits", "cross_entropy", "cosine_similarity"}
 
 
 def library(name: str, patch: pytest.MonkeyPatch) -> None:
@@ -19,15 +16,15 @@ def library(name: str, patch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", ["keras", "optax"])
-@pytest.mark.parametrize("loss", CATALOGUE, ids=lambda loss: loss.key)
+@pytest.mark.parametrize("loss", CATALOGUE, ids=name_of)
 def test_snippet_of_another_library_gives_the_same_loss(loss: Loss, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     snippet: str | None = getattr(loss.code, name)
     if snippet is None:
         return
     library(name, monkeypatch)
-    for params in settings(loss)[: 1 if loss.key in ONLY_DEFAULTS else None]:
+    for params in settings(loss)[: 1 if sample_of(loss).only_defaults else None]:
         inputs = draw(loss, 5, seed=5, dtype=torch.float32)
-        if "weight" in inputs:
+        if loss.key == "cross_entropy":
             inputs["weight"] = torch.tensor([0.5, 1.0, 2.0])
         names: dict[str, Any] = {key: tensor if name == "keras" else as_jax(tensor) for key, tensor in inputs.items()}
         exec(snippet.format(**{key: repr(value) for key, value in params.items()}), names)
@@ -40,7 +37,9 @@ def as_jax(tensor: torch.Tensor) -> Any:
 
 
 FACTORS = [
-    pytest.param(loss, path, factor, id=path) for loss in CATALOGUE for path, factor in loss.code.factors.items()
+    pytest.param(loss, path, factor, id=f"{name_of(loss)}-{path}")
+    for loss in CATALOGUE
+    for path, factor in loss.code.factors.items()
 ]
 
 
@@ -51,7 +50,7 @@ def test_a_look_alike_differs_by_its_factor(
     module, _, function = path.rpartition(".")
     library(module.partition(".")[0], monkeypatch)
     inputs, params = draw(loss, 5, seed=6, dtype=torch.float32), loss.resolve()
-    args = [inputs["pred"], inputs["target"]] if module.startswith("torch") else [as_jax(t) for t in inputs.values()]
+    args = [tensor if module.startswith("torch") else as_jax(tensor) for tensor in inputs.values()]
     other = getattr(importlib.import_module(module), function)(*args).mean()
     ours = loss.reduce(loss.fn(**inputs, **params), inputs, params)
     assert float(other) == pytest.approx(factor * float(ours), rel=1e-5)

@@ -32,7 +32,7 @@ def settings_of(loss: Loss) -> Iterator[dict[str, Any]]:
         else:
             ends = [param.low, param.high]
             if not isinstance(param, Number) and loss.input_kind == "classes":
-                ends.append([param.low, param.high, 0.5])
+                ends.append([param.low, param.high, (param.low + param.high) / 2])
         yield from (loss.resolve({name: end}) for end in ends)
 
 
@@ -165,14 +165,19 @@ def test_derivative_is_the_central_difference_of_the_loss_off_its_kinks(
     drawn = REGRESSION.views([loss], handles, {loss.key: params}, ["derivative"]).arrays["derivative"][0]
     label = number(handles["target"])
     compared = 0
-    for x, slope in zip(REGRESSION_GRID, drawn.tolist(), strict=True):
-        above, below = (alone(loss, params, pred=number(x + d), target=label).item() for d in (step, -step))
+    for x, slope in list(zip(REGRESSION_GRID, drawn.tolist(), strict=True))[::4]:
+        above, here, below = (alone(loss, params, pred=number(x + d), target=label).item() for d in (step, 0.0, -step))
         if abs(x - handles["target"]) < 2 * step or math.isnan(above) or math.isnan(below):
             continue
-        assert slope == pytest.approx((above - below) / (2 * step), rel=1e-5, abs=1e-5)
+        left, right = (here - below) / step, (above - here) / step
+        if abs(right - left) > 1e-3 * (1 + abs(left) + abs(right)):
+            # A kink: any slope between those of its two sides is right.
+            assert min(left, right) - 1e-5 <= slope <= max(left, right) + 1e-5
+        else:
+            assert slope == pytest.approx((above - below) / (2 * step), rel=1e-5, abs=1e-5)
         compared += 1
     outside = loss.input_kind == "nonnegative" and handles["target"] < 0
-    assert compared == 0 if outside else compared > 190
+    assert compared == 0 if outside else compared > 45
 
 
 @of_scene(REGRESSION)
@@ -335,6 +340,9 @@ def test_an_unknown_scene_is_named_with_those_there_are():
         get_scene("regresion")
 
 
-def test_every_scene_offers_a_loss_and_the_named_ones_need_another_scene():
+def test_every_scene_offers_the_losses_of_its_geometry_and_no_other():
+    for scene in SCENES:
+        offered = {loss.key for loss in scene.losses(CATALOGUE)}
+        assert offered and offered == {loss.key for loss in CATALOGUE if loss.input_kind in scene.input_kinds}
     offered = {loss.key for scene in SCENES for loss in scene.losses(CATALOGUE)}
-    assert {loss.key for loss in CATALOGUE} - offered == {"hinge", "bce_with_logits", "cosine_similarity"}
+    assert not offered & {"hinge", "bce_with_logits", "cosine_similarity"}

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lossviz.losses import CATALOGUE
-from lossviz.losses.entry import Loss, Number, Vector
+from lossviz.losses.entry import Choice, Flag, Loss, Number, Vector
 from lossviz.scenes import MAX_LOSSES, SCENES
 from lossviz.scenes.state import OPENING, TABS, State, parse, to_query
 
@@ -17,9 +17,14 @@ def param_of(loss: Loss, name: str) -> st.SearchStrategy[Any]:
     if isinstance(param, Number):
         whole = st.integers(int(param.low), int(param.high))
         return whole if param.integer else st.floats(param.low, param.high)
+    if isinstance(param, Choice):
+        return st.sampled_from(param.options)
+    if isinstance(param, Flag):
+        return st.booleans()
     assert isinstance(param, Vector)
     one = st.floats(param.low, param.high)
-    return st.none() | one | st.lists(one, min_size=1, max_size=4)
+    several = one | st.lists(one, min_size=1, max_size=4)
+    return st.none() | several if param.nullable else several
 
 
 @st.composite

@@ -1,0 +1,231 @@
+"""Distances between two distributions: a forecast and a target that is no single class."""
+
+import math
+
+import torch
+from torch import Tensor, xlogy
+
+from lossviz.losses._checks import check_distribution, check_finite, require_rows
+from lossviz.losses.entry import (
+    Code,
+    Inputs,
+    Line,
+    Loss,
+    Params,
+    Properties,
+    no,
+    number_of_values,
+    yes,
+)
+
+_INPUTS = {"pred": "forecast probabilities q, (N, K)", "target": "true probabilities p, the shape of pred"}
+_ALL_PAIRS = "all pairs of distributions"
+_SWAP = "exchange of pred and target"
+
+
+def _check_pair(inputs: Inputs, params: Params) -> None:
+    require_rows(pred=inputs["pred"], target=inputs["target"])
+    check_finite(pred=inputs["pred"], target=inputs["target"])
+    for name in ("pred", "target"):
+        check_distribution(name, inputs[name])
+
+
+# --- Kullback-Leibler
+
+
+def kl_divergence(*, pred: Tensor, target: Tensor) -> Tensor:
+    """How many nats are wasted by coding what comes from ``target`` as if it came from ``pred``.
+
+    Where ``target`` is 0 a class costs nothing; where ``pred`` alone is 0 the loss is infinite.
+
+    Args:
+        pred: forecast probabilities q, shape ``(N, K)``; from 0 to 1, each row adding up to 1.
+        target: true probabilities p, same shape.
+
+    Returns:
+        ``D(p || q)`` per row, shape ``(N,)``, in nats.
+
+    Raises:
+        ValueError: shapes or dtypes do not fit, or the batch is empty.
+
+    Reference: Kullback and Leibler (1951), doi:10.1214/aoms/1177729694.
+    """
+    require_rows(pred=pred, target=target)
+    forecast = pred.where(target > 0, 1)
+    return (xlogy(target, target) - target * forecast.log()).sum(-1)
+
+
+def _kl_grad(*, pred: Tensor, target: Tensor) -> dict[str, Tensor]:
+    return {"pred": -target / pred.where(target > 0, 1)}
+
+
+def _ratio_line(*, pred: Tensor, target: Tensor) -> Tensor:
+    return target.where(target > 0, 1) / pred.where(target > 0, 1)
+
+
+def _kl_terms_line(*, pred: Tensor, target: Tensor) -> Tensor:
+    return target * _ratio_line(pred=pred, target=target).log()
+
+
+def _kl_line(*, pred: Tensor, target: Tensor) -> Tensor:
+    return _kl_terms_line(pred=pred, target=target).sum(-1)
+
+
+KL_DIVERGENCE = Loss(
+    key="kl_divergence",
+    name="Kullback-Leibler divergence",
+    family="divergences",
+    input_kind="distributions",
+    inputs=_INPUTS,
+    differentiable=("pred",),
+    fn=kl_divergence,
+    denominator=number_of_values,
+    check=_check_pair,
+    grad=_kl_grad,
+    formula=(
+        Line(r"r_k = \frac{p_k}{q_k} \quad (1 \text{ where } p_k = 0)", _ratio_line),
+        Line(r"d_k = p_k \ln r_k", _kl_terms_line),
+        Line(r"\ell = \sum_k d_k", _kl_line),
+    ),
+    gradient=r"\frac{\partial \ell}{\partial q_k} = -\frac{p_k}{q_k}, \quad 0 \text{ where } p_k = 0",
+    params={},
+    properties=Properties(
+        convex_in_pred=yes(_ALL_PAIRS, source="Cover and Thomas (2006), Elements of information theory, section 2.7."),
+        bounded=no(_ALL_PAIRS, {"pred": [[1e-300, 1.0]], "target": [[1.0, 0.0]]}),
+        lipschitz=no(_ALL_PAIRS, {"pred": [[1e-6, 1 - 1e-6]], "target": [[1.0, 0.0]]}),
+        smooth=no(
+            _ALL_PAIRS,
+            {"pred": [[1e-6, 1 - 1e-6]], "target": [[1.0, 0.0]]},
+            {"pred": [[2e-6, 1 - 2e-6]], "target": [[1.0, 0.0]]},
+        ),
+        symmetric=no(_SWAP, {"pred": [[0.9, 0.1]], "target": [[0.5, 0.5]]}),
+    ),
+    pitfalls=(
+        "The order matters: this is the divergence of the target from the forecast, which makes the forecast cover "
+        "all that is likely; the reverse makes it pick one part.",
+        "PyTorch's kl_div takes log-probabilities as its first argument and divides by N K with reduction mean; "
+        "batchmean is the mean over the rows.",
+        "One class that is possible and has a forecast of exactly 0 makes the loss infinite. "
+        "Keras hides this by clipping both at 1e-7.",
+        "The gradient does not know that probabilities add up to 1, and never points at a class with a target of 0.",
+    ),
+    reference="Kullback and Leibler (1951), On information and sufficiency, doi:10.1214/aoms/1177729694.",
+    code=Code(
+        pytorch='import torch.nn.functional as F\n\nloss = F.kl_div(pred.log(), target, reduction="batchmean")\n',
+        keras=None,
+        optax="import jax.numpy as jnp\nimport optax\n\n"
+        "loss = optax.losses.kl_divergence(jnp.log(pred), target).mean()\n",
+        note="PyTorch and Optax take the logarithm of the forecast.",
+    ),
+)
+
+
+# --- Jensen-Shannon
+
+
+def js_divergence(*, pred: Tensor, target: Tensor) -> Tensor:
+    """The mean divergence of both distributions from their average: symmetric, and finite always.
+
+    The slope at a forecast of exactly 0 is minus infinity; the gradient takes the logarithm of the smallest normal
+    number there, which points the same way.
+
+    Args:
+        pred: forecast probabilities q, shape ``(N, K)``; from 0 to 1, each row adding up to 1.
+        target: true probabilities p, same shape.
+
+    Returns:
+        Loss per row, shape ``(N,)``, in nats; from 0 to ln 2.
+
+    Raises:
+        ValueError: shapes or dtypes do not fit, or the batch is empty.
+
+    Reference: Lin (1991), doi:10.1109/18.61115.
+    """
+    require_rows(pred=pred, target=target)
+    log_middle = _log(_middle_line(pred=pred, target=target))
+    return 0.5 * (target * (_log(target) - log_middle) + pred * (_log(pred) - log_middle)).sum(-1)
+
+
+def _log(p: Tensor) -> Tensor:
+    """A finite logarithm; what it stands for is multiplied by 0."""
+    return p.clamp(min=torch.finfo(p.dtype).tiny).log()
+
+
+def _js_grad(*, pred: Tensor, target: Tensor) -> dict[str, Tensor]:
+    tiny = torch.finfo(pred.dtype).tiny
+    middle = _middle_line(pred=pred, target=target)
+    # The two constants cancel wherever neither logarithm is held at its end.
+    held = (pred >= tiny).to(pred.dtype) - (middle >= tiny).to(pred.dtype)
+    return {"pred": 0.5 * (_log(pred) - _log(middle) + held)}
+
+
+def _middle_line(*, pred: Tensor, target: Tensor) -> Tensor:
+    return (pred + target) / 2
+
+
+def _entropy(p: Tensor) -> Tensor:
+    return -xlogy(p, p).sum(-1)
+
+
+def _middle_entropy_line(*, pred: Tensor, target: Tensor) -> Tensor:
+    return _entropy(_middle_line(pred=pred, target=target))
+
+
+def _mean_entropy_line(*, pred: Tensor, target: Tensor) -> Tensor:
+    return (_entropy(pred) + _entropy(target)) / 2
+
+
+def _js_line(*, pred: Tensor, target: Tensor) -> Tensor:
+    return _middle_entropy_line(pred=pred, target=target) - _mean_entropy_line(pred=pred, target=target)
+
+
+JS_DIVERGENCE = Loss(
+    key="js_divergence",
+    name="Jensen-Shannon divergence",
+    family="divergences",
+    input_kind="distributions",
+    inputs=_INPUTS,
+    differentiable=("pred",),
+    fn=js_divergence,
+    denominator=number_of_values,
+    check=_check_pair,
+    grad=_js_grad,
+    formula=(
+        Line(r"m_k = \frac{p_k + q_k}{2}", _middle_line),
+        Line(r"H(m) = -\sum_k m_k \ln m_k", _middle_entropy_line),
+        Line(r"\bar{H} = \frac{H(p) + H(q)}{2}", _mean_entropy_line),
+        Line(r"\ell = \frac{D(p \| m) + D(q \| m)}{2} = H(m) - \bar{H}", _js_line),
+    ),
+    gradient=r"\frac{\partial \ell}{\partial q_k} = \frac{1}{2} \ln \frac{q_k}{m_k}",
+    params={},
+    properties=Properties(
+        convex_in_pred=yes(_ALL_PAIRS),
+        bounded=yes(_ALL_PAIRS, source="Lin (1991), doi:10.1109/18.61115.", constant=lambda _: math.log(2)),
+        smooth=no(
+            _ALL_PAIRS,
+            {"pred": [[1e-9, 1 - 1e-9]], "target": [[1.0, 0.0]]},
+            {"pred": [[2e-9, 1 - 2e-9]], "target": [[1.0, 0.0]]},
+        ),
+        symmetric=yes(_SWAP),
+    ),
+    pitfalls=(
+        "SciPy's jensenshannon is a distance: the square root of this.",
+        "With logarithms to base 2 it reaches 1, here ln 2, about 0.693.",
+        "Where the two have nothing in common it stays at ln 2 and says nothing of how far apart they are; "
+        "this starves the generator of a GAN.",
+        "The slope at a forecast of exactly 0 is minus infinity, though the loss is finite.",
+    ),
+    reference="Lin (1991), Divergence measures based on the Shannon entropy, doi:10.1109/18.61115.",
+    code=Code(
+        pytorch="import torch\n\n"
+        "middle = (pred + target) / 2\n"
+        "to_middle = torch.xlogy(target, target / middle) + torch.xlogy(pred, pred / middle)\n"
+        "loss = 0.5 * to_middle.sum(-1).mean()\n",
+        keras=None,
+        optax=None,
+        note="Where a class is 0 in both, the quotient in this snippet is NaN.",
+    ),
+)
+
+
+LOSSES: tuple[Loss, ...] = (KL_DIVERGENCE, JS_DIVERGENCE)

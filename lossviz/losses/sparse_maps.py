@@ -1,0 +1,259 @@
+"""Cross-entropy's relatives for maps from scores to probabilities that give some classes exactly 0.
+
+Both are Fenchel-Young losses: the gradient is the map's probabilities less the one-hot label.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn.functional import relu
+
+from lossviz.losses._checks import require_classes
+from lossviz.losses._logits import ALL_LOGITS, CLASS_INPUTS, at_label, check_class_logits, is_label, shifted_line
+from lossviz.losses.entry import Code, Line, Loss, Properties, no, number_of_values, yes
+
+
+def _bisected(scores: Tensor, power: int) -> Tensor:
+    """For the formula: the threshold at which ``sum(max(0, scores - threshold) ** power)`` is 1, by halving.
+
+    The largest score of a row is 0, so it lies between -1 and 0.
+    """
+    low = torch.full_like(scores[:, :1], -1.0)
+    step = 1.0
+    for _ in range(60):
+        step /= 2
+        above = relu(scores - low - step).pow(power).sum(-1, keepdim=True) >= 1
+        low = low + step * above
+    return low
+
+
+# --- sparsemax
+
+
+def sparsemax_loss(*, pred: Tensor, target: Tensor) -> Tensor:
+    """What the cross-entropy is to the softmax, for the nearest point of the simplex: 0 from a lead of 1 on.
+
+    Args:
+        pred: scores, shape ``(N, K)``.
+        target: class index, shape ``(N,)``, int64; 0 to K - 1.
+
+    Returns:
+        Loss per row, shape ``(N,)``.
+
+    Raises:
+        ValueError: shapes or dtypes do not fit, or the batch is empty.
+
+    Reference: Martins and Astudillo (2016), arXiv:1602.02068.
+    """
+    require_classes(pred=pred, target=target)
+    scores = shifted_line(pred=pred)
+    p = _sparsemax(scores)
+    return (p * scores).sum(-1) + 0.5 * (1 - p.square().sum(-1)) - at_label(scores, target)
+
+
+def _sparsemax(scores: Tensor) -> Tensor:
+    """The nearest point of the simplex, ``(N, K)``."""
+    ordered = scores.sort(-1, descending=True).values
+    k = torch.arange(1, scores.shape[1] + 1, dtype=scores.dtype, device=scores.device)
+    # The k largest scores share what they hold beyond the threshold; the last k whose own score is above it is right.
+    size = (ordered > (ordered.cumsum(-1) - 1) / k).sum(-1, keepdim=True)
+    kept = scores >= ordered.gather(-1, size - 1)
+    threshold = (scores.masked_fill(~kept, 0).sum(-1, keepdim=True) - 1) / kept.sum(-1, keepdim=True)
+    return relu(scores - threshold)
+
+
+def _sparsemax_grad(*, pred: Tensor, target: Tensor) -> dict[str, Tensor]:
+    return {"pred": _sparsemax(shifted_line(pred=pred)) - is_label(pred, target).to(pred.dtype)}
+
+
+def _sparse_threshold_line(*, pred: Tensor, **_: object) -> Tensor:
+    return _bisected(shifted_line(pred=pred), 1)
+
+
+def _sparse_p_line(*, pred: Tensor, **_: object) -> Tensor:
+    return (shifted_line(pred=pred) - _sparse_threshold_line(pred=pred)).clamp(min=0)
+
+
+def _sparsemax_line(*, pred: Tensor, target: Tensor) -> Tensor:
+    scores, threshold = shifted_line(pred=pred), _sparse_threshold_line(pred=pred)
+    squares = (scores.square() - threshold.square()).where(scores > threshold, 0)
+    return 0.5 * squares.sum(-1) + 0.5 - at_label(scores, target)
+
+
+SPARSEMAX_LOSS = Loss(
+    key="sparsemax_loss",
+    name="Sparsemax loss",
+    family="sparse_maps",
+    input_kind="classes",
+    inputs=CLASS_INPUTS,
+    differentiable=("pred",),
+    fn=sparsemax_loss,
+    denominator=number_of_values,
+    check=check_class_logits,
+    grad=_sparsemax_grad,
+    formula=(
+        Line(r"s_k = z_k - \max_j z_j", shifted_line),
+        Line(r"\tau: \sum_k \max(0, s_k - \tau) = 1", _sparse_threshold_line),
+        Line(r"p_k = \max(0, s_k - \tau)", _sparse_p_line),
+        Line(
+            r"\ell = \sum_k p_k s_k + \frac{1}{2} \left(1 - \sum_k p_k^2\right) - s_y"
+            r" = \frac{1}{2} \sum_{p_k > 0} \left(s_k^2 - \tau^2\right) + \frac{1}{2} - s_y",
+            _sparsemax_line,
+        ),
+    ),
+    gradient=r"\frac{\partial \ell}{\partial z_k} = p_k - [k = y]",
+    params={},
+    properties=Properties(
+        convex_in_logits=yes(ALL_LOGITS, source="Blondel, Martins and Niculae (2020), arXiv:1901.02324."),
+        bounded=no(ALL_LOGITS, {"pred": [[-1e6, 0.0]], "target": [0]}),
+        lipschitz=yes(ALL_LOGITS, constant=lambda _: math.sqrt(2)),
+        smooth=yes(ALL_LOGITS, constant=lambda _: 1.0),
+        robust=no(ALL_LOGITS, {"pred": [[0.0, 0.0]], "target": [0]}, {"pred": [[3.0, 0.0]], "target": [0]}),
+        symmetric=yes(ALL_LOGITS),
+        calibrated=yes(ALL_LOGITS, source="Blondel, Martins and Niculae (2020), arXiv:1901.02324."),
+        scale_invariant=no(ALL_LOGITS, {"pred": [[0.5, 0.0]], "target": [0]}),
+    ),
+    pitfalls=(
+        "It takes scores, not the output of sparsemax.",
+        "Once the right class leads by 1 a row has neither loss nor gradient, as with a hinge.",
+        "The probabilities belong to sparsemax: a softmax of the same scores is far too flat.",
+        "Optax's sparsemax_loss is the one for two classes; the other is called multiclass_sparsemax_loss.",
+    ),
+    reference="Martins and Astudillo (2016), From softmax to sparsemax: a sparse model of attention and multi-label "
+    "classification, arXiv:1602.02068.",
+    code=Code(
+        pytorch="import torch\n\n"
+        "ordered = pred.sort(-1, descending=True).values\n"
+        "k = torch.arange(1, pred.shape[1] + 1)\n"
+        "thresholds = (ordered.cumsum(-1) - 1) / k\n"
+        "size = (ordered > thresholds).sum(-1, keepdim=True)\n"
+        "p = torch.relu(pred - thresholds.gather(-1, size - 1))\n"
+        "right = pred.gather(-1, target[:, None])[:, 0]\n"
+        "loss = ((p * pred).sum(-1) + (1 - (p**2).sum(-1)) / 2 - right).mean()\n",
+        keras=None,
+        optax=None,
+        note="The entmax package calls it sparsemax_loss as well.",
+    ),
+)
+
+
+# --- 1.5-entmax
+
+
+def entmax15_loss(*, pred: Tensor, target: Tensor) -> Tensor:
+    """Half way between the cross-entropy and the sparsemax loss: 0 from a lead of 2 on, with a smoother map.
+
+    Args:
+        pred: scores, shape ``(N, K)``.
+        target: class index, shape ``(N,)``, int64; 0 to K - 1.
+
+    Returns:
+        Loss per row, shape ``(N,)``.
+
+    Raises:
+        ValueError: shapes or dtypes do not fit, or the batch is empty.
+
+    Reference: Peters, Niculae and Martins (2019), arXiv:1905.05702.
+    """
+    require_classes(pred=pred, target=target)
+    scores = shifted_line(pred=pred)
+    root = _entmax15_root(scores)
+    inner = (root.square() * scores).sum(-1)
+    return inner + 4 / 3 * (1 - root.pow(3).sum(-1)) - at_label(scores, target)
+
+
+def _entmax15_root(scores: Tensor) -> Tensor:
+    """The square roots of the probabilities, ``(N, K)``: ``max(0, scores / 2 - threshold)``."""
+    halves = scores / 2
+    ordered = halves.sort(-1, descending=True).values
+    k = torch.arange(1, scores.shape[1] + 1, dtype=scores.dtype, device=scores.device)
+    mean = ordered.cumsum(-1) / k
+    spread = ordered.square().cumsum(-1) - k * mean.square()
+    # For the k largest, sum((half - threshold)^2) = 1 is a quadratic equation; where it has no solution k is too large.
+    size = (ordered > mean - ((1 - spread) / k).clamp(min=0).sqrt()).sum(-1, keepdim=True)
+    kept = halves >= ordered.gather(-1, size - 1)
+    # Solved again for those that are kept, since the square root's slope is infinite where there is no solution.
+    count = kept.sum(-1, keepdim=True)
+    mean = halves.masked_fill(~kept, 0).sum(-1, keepdim=True) / count
+    spread = (halves - mean).masked_fill(~kept, 0).square().sum(-1, keepdim=True)
+    return relu(halves - mean + ((1 - spread) / count).sqrt())
+
+
+def _entmax15_grad(*, pred: Tensor, target: Tensor) -> dict[str, Tensor]:
+    return {"pred": _entmax15_root(shifted_line(pred=pred)).square() - is_label(pred, target).to(pred.dtype)}
+
+
+def _entmax_threshold_line(*, pred: Tensor, **_: object) -> Tensor:
+    return _bisected(shifted_line(pred=pred) / 2, 2)
+
+
+def _entmax_p_line(*, pred: Tensor, **_: object) -> Tensor:
+    return (shifted_line(pred=pred) / 2 - _entmax_threshold_line(pred=pred)).clamp(min=0).square()
+
+
+def _entmax_line(*, pred: Tensor, target: Tensor) -> Tensor:
+    cubes = _entmax_p_line(pred=pred).sqrt().pow(3).sum(-1)
+    threshold = _entmax_threshold_line(pred=pred)[:, 0]
+    return 2 * threshold + 2 / 3 * cubes + 4 / 3 - at_label(shifted_line(pred=pred), target)
+
+
+ENTMAX15_LOSS = Loss(
+    key="entmax15_loss",
+    name="1.5-entmax loss",
+    family="sparse_maps",
+    input_kind="classes",
+    inputs=CLASS_INPUTS,
+    differentiable=("pred",),
+    fn=entmax15_loss,
+    denominator=number_of_values,
+    check=check_class_logits,
+    grad=_entmax15_grad,
+    formula=(
+        Line(r"s_k = z_k - \max_j z_j", shifted_line),
+        Line(r"\tau: \sum_k \max\left(0, \frac{s_k}{2} - \tau\right)^2 = 1", _entmax_threshold_line),
+        Line(r"p_k = \max\left(0, \frac{s_k}{2} - \tau\right)^2", _entmax_p_line),
+        Line(
+            r"\ell = \sum_k p_k s_k + \frac{4}{3} \left(1 - \sum_k p_k^{3/2}\right) - s_y"
+            r" = 2 \tau + \frac{2}{3} \sum_k p_k^{3/2} + \frac{4}{3} - s_y",
+            _entmax_line,
+        ),
+    ),
+    gradient=r"\frac{\partial \ell}{\partial z_k} = p_k - [k = y]",
+    params={},
+    properties=Properties(
+        convex_in_logits=yes(ALL_LOGITS, source="Blondel, Martins and Niculae (2020), arXiv:1901.02324."),
+        bounded=no(ALL_LOGITS, {"pred": [[-1e6, 0.0]], "target": [0]}),
+        lipschitz=yes(ALL_LOGITS, constant=lambda _: math.sqrt(2)),
+        smooth=yes(ALL_LOGITS, constant=lambda _: 1.0),
+        robust=no(ALL_LOGITS, {"pred": [[0.0, 0.0]], "target": [0]}, {"pred": [[3.0, 0.0]], "target": [0]}),
+        symmetric=yes(ALL_LOGITS),
+        calibrated=yes(ALL_LOGITS, source="Blondel, Martins and Niculae (2020), arXiv:1901.02324."),
+        scale_invariant=no(ALL_LOGITS, {"pred": [[0.5, 0.0]], "target": [0]}),
+    ),
+    pitfalls=(
+        "It takes scores, not the output of entmax.",
+        "Once the right class leads by 2 a row has neither loss nor gradient.",
+        "The threshold belongs to half of the scores: forgetting the factor gives another temperature.",
+        "The probabilities belong to 1.5-entmax, not to a softmax of the same scores.",
+    ),
+    reference="Peters, Niculae and Martins (2019), Sparse sequence-to-sequence models, arXiv:1905.05702.",
+    code=Code(
+        pytorch="import torch\n\n"
+        "halves = (pred - pred.amax(-1, keepdim=True)) / 2\n"
+        "low = torch.full_like(halves[:, :1], -1.0)\n"
+        "for i in range(1, 60):  # the threshold by halving\n"
+        "    middle = low + 0.5**i\n"
+        "    total = (torch.relu(halves - middle) ** 2).sum(-1, keepdim=True)\n"
+        "    low = torch.where(total >= 1, middle, low)\n"
+        "p = torch.relu(halves - low) ** 2\n"
+        "right = pred.gather(-1, target[:, None])[:, 0]\n"
+        "loss = ((p * pred).sum(-1) + (1 - (p**1.5).sum(-1)) * 4 / 3 - right).mean()\n",
+        keras=None,
+        optax=None,
+        note="The entmax package calls it entmax15_loss as well.",
+    ),
+)
+
+
+LOSSES: tuple[Loss, ...] = (SPARSEMAX_LOSS, ENTMAX15_LOSS)
