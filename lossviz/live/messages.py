@@ -13,6 +13,7 @@ import torch
 from lossviz.losses import CATALOGUE
 from lossviz.losses.entry import Loss
 from lossviz.scenes import MAX_LOSSES, Frame, Scene, get_scene
+from lossviz.scenes.state import plain
 
 T = TypeVar("T")
 
@@ -88,7 +89,7 @@ def encode(request: Request, frame: Frame) -> bytes:
     header = {
         "seq": request.seq,
         "handles": request.handles,
-        "params": request.params,
+        "params": {key: plain(params) for key, params in request.params.items()},
         "numbers": {key: _finite(numbers) for key, numbers in frame.numbers.items()},
         "lines": {
             key: [[v if isfinite(v) else None for v in line] for line in lines] for key, lines in frame.lines.items()

@@ -1,6 +1,7 @@
 """The explorer's whole state as query parameters and back, so that an address shows what its sender saw."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -61,7 +62,7 @@ def to_query(state: State) -> dict[str, str]:
     """Return the query parameters that `parse` turns into ``state``; what has its default is left out."""
     query = {"scene": state.scene.key, "loss": ",".join(loss.key for loss in state.losses)}
     for loss in state.losses:
-        for name, value in state.params[loss.key].items():
+        for name, value in plain(state.params[loss.key]).items():
             if value != loss.params[name].default:
                 query[f"{loss.key}.{name}"] = json.dumps(value)
     for handle in state.scene.handles:
@@ -72,6 +73,12 @@ def to_query(state: State) -> dict[str, str]:
     if state.tab != TABS[0]:
         query["tab"] = state.tab
     return query
+
+
+def plain(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters as JSON values: JSON has no infinities, which some parameters may be."""
+    infinite = {math.inf: "inf", -math.inf: "-inf"}
+    return {name: infinite.get(value, value) if isinstance(value, float) else value for name, value in params.items()}
 
 
 def _losses(scene: Scene, text: str | None, catalogue: Sequence[Loss], problems: list[str]) -> tuple[Loss, ...]:

@@ -11,9 +11,9 @@ from latex2mathml.converter import convert
 
 from lossviz.figures import DASHES, explore
 from lossviz.losses import CATALOGUE
-from lossviz.losses.entry import Choice, Flag, Loss, Number, Param, Vector
+from lossviz.losses.entry import Loss, Number, Vector
 from lossviz.scenes import SCENES, Handle
-from lossviz.scenes.state import State, parse, to_query
+from lossviz.scenes.state import State, parse, plain, to_query
 from lossviz.ui.components import mount, reported
 from lossviz.ui.words import tr
 
@@ -73,12 +73,12 @@ def _data(state: State) -> dict[str, Any]:
         "dashes": DASHES,
         "handleSpecs": [_handle(handle) for handle in handles],
         "handles": state.handles,
-        "params": state.params,
+        "params": {key: plain(params) for key, params in state.params.items()},
         "focus": state.focus,
         "tab": state.tab,
         "defaults": {
             "handles": scene.parse_handles({}),
-            "params": {loss.key: loss.resolve({}) for loss in state.losses},
+            "params": {loss.key: plain(loss.resolve({})) for loss in state.losses},
         },
         **own,
     }
@@ -163,7 +163,7 @@ def _loss(loss: Loss) -> dict[str, Any]:
     return {
         "key": loss.key,
         "name": tr(loss.name),
-        "params": {name: _param(param) for name, param in loss.params.items() if not isinstance(param, Choice | Flag)},
+        "params": {name: _param(param) for name, param in loss.params.items() if isinstance(param, Number | Vector)},
         "formula": [_mathml(line.latex) for line in loss.formula],
         "gradient": _mathml(loss.gradient),
         "pitfalls": [tr(pitfall) for pitfall in loss.pitfalls],
@@ -171,12 +171,11 @@ def _loss(loss: Loss) -> dict[str, Any]:
     }
 
 
-def _param(param: Param) -> dict[str, Any]:
+def _param(param: Number | Vector) -> dict[str, Any]:
     common = {"meaning": tr(param.meaning), "default": param.default}
     if isinstance(param, Number):
         span = {"low": param.low, "high": param.high, "scale": param.scale}
         return {**common, **span, "integer": param.integer, "nullable": param.nullable}
-    assert isinstance(param, Vector)
     span = {"low": param.low, "high": min(param.high, _VECTOR_SLIDER_TOP), "scale": "linear"}
     return {**common, **span, "integer": False, "nullable": param.nullable}
 
