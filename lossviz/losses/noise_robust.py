@@ -196,7 +196,7 @@ SYMMETRIC_CE = Loss(
         scale_invariant=no(ALL_LOGITS, {"pred": [[1.0, 0.0]], "target": [0]}),
     ),
     pitfalls=(
-        "Symmetric are the roles of label and forecast, not the classes alone: its value is no distance.",
+        "It is named after label and forecast changing places; with alpha other than beta they do not weigh the same.",
         "A and beta do the same thing: only their product counts.",
         "The paper has A = -4; the authors' code clamps the one-hot label at 1e-4, which is A = -9.21.",
         "As soon as alpha is above 0 it is no longer robust in the strict sense.",
