@@ -77,7 +77,9 @@ def _overlap(pred: Tensor, target: Tensor, eps: float) -> Tensor:
 
 def _offset(pred: Tensor, target: Tensor) -> Tensor:
     """From the label's centre to the prediction's."""
-    return ((pred[:, :2] + pred[:, 2:]) - (target[:, :2] + target[:, 2:])) / 2
+    # Corner by corner: far from the origin the difference of two centres has lost its digits.
+    shift = pred - target
+    return (shift[:, :2] + shift[:, 2:]) / 2
 
 
 # --- their slopes by the four numbers of the prediction, (N, 4)
@@ -229,7 +231,8 @@ _START = (
 )
 _OUTER = "outer = torch.maximum(pred, target)[:, 2:] - torch.minimum(pred, target)[:, :2]\n"
 _APART = (
-    "offset = (pred[:, :2] + pred[:, 2:] - target[:, :2] - target[:, 2:]) / 2\n"
+    "shift = pred - target\n"
+    "offset = (shift[:, :2] + shift[:, 2:]) / 2\n"
     "apart = offset.square().sum(-1) / (outer.square().sum(-1) + {eps})\n"
 )
 
