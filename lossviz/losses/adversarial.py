@@ -572,7 +572,7 @@ MART = Loss(
     gradient=r"\frac{\partial \ell}{\partial z_k} = \beta \left(w\, p_k \left(\ln \frac{p_k}{q_k} - d\right) + "
     r"d\, p_y (p_k - 1[k = y])\right), \quad "
     r"\frac{\partial \ell}{\partial z'_k} = 2 q_k - 1[k = y] - \frac{q_k\, 1[k \ne m]}{1 - q_m} + "
-    r"\beta\, w\, (q_k - p_k), \quad m = \arg\max_{k \ne y} q_k",
+    r"\beta\, w\, (q_k - p_k), \quad m = \operatorname{argmax}_{k \ne y} q_k",
     params={"beta": Number("Weight of agreement.", 6.0, 0.0, 20.0)},
     properties=Properties(
         convex_in_logits=no(

@@ -368,11 +368,18 @@ def pcgrad(*, grads: Tensor) -> Tensor:
     require_axes("(T, D)", grads=grads)
     projected = grads
     others = ~torch.eye(len(grads), dtype=torch.bool, device=grads.device)
-    for j, other in enumerate(grads.unbind()):
-        along = (projected * other).sum(-1) / (other * other).sum().clamp(min=torch.finfo(grads.dtype).tiny)
+    for j, direction in enumerate(_directions(grads).unbind()):
+        # A zero gradient has no direction, and its product with every other is 0 too.
+        square = (direction * direction).sum().clamp(min=torch.finfo(grads.dtype).tiny)
+        along = (projected * direction).sum(-1) / square
         conflict = (along < 0) & others[j]
-        projected = projected - torch.where(conflict, along, torch.zeros_like(along))[:, None] * other
+        projected = projected - torch.where(conflict, along, torch.zeros_like(along))[:, None] * direction
     return projected
+
+
+def _directions(grads: Tensor) -> Tensor:
+    """The gradients with 1 as the largest entry: squares of tiny ones would vanish."""
+    return grads / grads.abs().amax(-1, keepdim=True).clamp(min=torch.finfo(grads.dtype).tiny)
 
 
 def _pcgrad_outputs(*, grads: Tensor) -> dict[str, Tensor]:
@@ -392,9 +399,10 @@ def _conflicts(*, grads: Tensor) -> Tensor:
 
 def _pcgrad_line(*, grads: Tensor) -> Tensor:
     rows: list[Tensor] = []
+    directions = _directions(grads)
     for i, own in enumerate(grads):
         a = own
-        for j, other in enumerate(grads):
+        for j, other in enumerate(directions):
             if i != j and torch.dot(a, other) < 0:
                 a = a - torch.dot(a, other) / torch.dot(other, other) * other
         rows.append(a)

@@ -205,7 +205,7 @@ FIXMATCH = Loss(
         Line(r"c = \max_k \mathrm{softmax}(u)_k", _confidence),
         Line(r"m = 1[c \ge \tau]", _kept),
         Line(
-            r"\ell = m \left(\ln \sum_k e^{z_k} - z_{\hat y}\right), \quad \hat y = \arg\max_k u_k",
+            r"\ell = m \left(\ln \sum_k e^{z_k} - z_{\hat y}\right), \quad \hat y = \operatorname{argmax}_k u_k",
             _fixmatch_line,
         ),
     ),
@@ -295,7 +295,7 @@ PSEUDO_LABEL = Loss(
         ),
     ),
     gradient=r"\frac{\partial \ell}{\partial z_k} = 1[\max_j p_j \ge \tau] \left(p_k - 1[k = \hat y]\right), "
-    r"\quad \hat y = \arg\max_k z_k",
+    r"\quad \hat y = \operatorname{argmax}_k z_k",
     params={
         "threshold": Number("Probability from which on a guess counts as a label; 0 for every row.", 0.0, 0.0, 1.0)
     },

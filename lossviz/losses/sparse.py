@@ -1,6 +1,8 @@
 """Penalties that push weights or activations to zero, and the choice of few samples."""
 
 import math
+from collections import Counter
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -225,12 +227,11 @@ def _members(w: Tensor, groups: list[list[int]] | None) -> list[list[int]]:
     require_axes("(D,)", w=w)
     if groups is None:
         return [list(range(w.shape[0]))]
-    used = [index for group in groups for index in group]
-    for index in used:
+    for index, times in Counter(chain.from_iterable(groups)).items():
         if index >= w.shape[0]:
             raise ValueError(f"groups holds the index {index}, allowed: 0 to {w.shape[0] - 1}")
-        if used.count(index) > 1:
-            raise ValueError(f"groups holds the index {index} {used.count(index)} times, allowed: once at most")
+        if times > 1:
+            raise ValueError(f"groups holds the index {index} {times} times, allowed: once at most")
     return groups
 
 
