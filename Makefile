@@ -16,7 +16,8 @@ test: setup-test browser
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
-	$(BIN)/pytest
+	$(BIN)/pytest --ignore=tests/losses --ignore=tests/scenes
+	$(BIN)/pytest -n 2 tests/losses tests/scenes
 
 test-slow: setup-test browser
 	$(BIN)/lossviz data

@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 from lossviz import data
 
 torch.set_num_threads(1)
+# The same examples every time, however slow the machine: a run that fails can be run again.
+settings.register_profile("lossviz", derandomize=True, deadline=None)
+settings.load_profile("lossviz")
 
 
 @pytest.fixture(scope="session", autouse=True)

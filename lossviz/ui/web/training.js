@@ -146,9 +146,12 @@ class View {
     this.timer = setTimeout(() => {
       this.drawnAt = performance.now();
       this.show();
+      const shown = this.last;
       requestAnimationFrame(() => {
         this.timer = undefined;
-        if (this.root.isConnected) this.draw();
+        if (!this.root.isConnected) return;
+        this.draw();
+        if (this.last !== shown) this.drawSoon(); // points came in between: their numbers are not on screen yet
       });
     }, wait);
   }
