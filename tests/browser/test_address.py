@@ -32,7 +32,7 @@ def test_drag_widget_reload_and_back_each_give_what_one_expects(open_page: Open)
     second = handles(page)
     wait_for_query(page, pred=text(second["pred"]), target=text(second["target"]))
 
-    choose_loss(page, "Mean absolute")
+    choose_loss(page, "Mean absolute error")
     wait_for_query(page, loss="huber,mse,mae")
     page.wait_for_selector("output[data-loss=mae]", state="attached")
     settle(page)

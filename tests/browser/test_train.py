@@ -98,7 +98,7 @@ def latest(store: Store, run: str) -> dict[str, float]:
 def test_train_stream_reload_and_a_second_computer(open_page: Open, store: Store):
     page = open_page("/train")
     warm(page)
-    form(page, epochs=2)
+    form(page, epochs=5)
     pressed = time.monotonic()
     press_train(page)
     first_point(page)
@@ -107,7 +107,7 @@ def test_train_stream_reload_and_a_second_computer(open_page: Open, store: Store
     spec = store.get(run).spec
     total = spec.total_steps
     assert waited < FIRST_POINT
-    assert (spec.model, spec.epochs, [choice.key for choice in spec.losses]) == ("softmax", 2, ["cross_entropy", "mse"])
+    assert (spec.model, spec.epochs, [choice.key for choice in spec.losses]) == ("softmax", 5, ["cross_entropy", "mse"])
     assert 0 < step(page) < total / 5
 
     # A stream: the bar moves by little steps.
