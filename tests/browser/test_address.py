@@ -18,7 +18,7 @@ def choose_loss(page: Page, name: str) -> None:
     """Add a loss in the page's own list."""
     page.get_by_label("Losses", exact=True).click()
     page.keyboard.type(name)
-    page.keyboard.press("Enter")
+    page.get_by_role("option", name=name, exact=True).click()
     page.keyboard.press("Escape")
 
 
