@@ -104,7 +104,9 @@ def _adaptive_line(*, pred: Tensor, target: Tensor, alpha: Tensor, c: Tensor) ->
 BARRON_ADAPTIVE = Loss(
     key="barron_adaptive",
     name="Barron's adaptive robust loss",
+    name_zh="Barron 自适应鲁棒损失",
     family="adaptive",
+    tasks=("adaptive",),
     input_kind="robust_shape",
     inputs={
         "pred": "prediction, any shape",
@@ -239,7 +241,9 @@ _THRESHOLD = 1 - 2 / math.e
 SUPERLOSS = Loss(
     key="superloss",
     name="SuperLoss",
+    name_zh="SuperLoss（课程损失）",
     family="adaptive",
+    tasks=("adaptive",),
     input_kind="per_sample",
     inputs={"losses": "loss of each sample, (N,)"},
     differentiable=("losses",),

@@ -129,7 +129,9 @@ _CLIP = {
 FGSM_CE = Loss(
     key="fgsm_ce",
     name="FGSM adversarial cross-entropy",
+    name_zh="FGSM 对抗交叉熵",
     family="adversarial",
+    tasks=("adversarial",),
     input_kind="model",
     inputs={
         "model": "network that gives logits (N, K) for x",
@@ -293,7 +295,9 @@ def _pgd_line(
 PGD_CE = Loss(
     key="pgd_ce",
     name="PGD adversarial cross-entropy",
+    name_zh="PGD 对抗交叉熵",
     family="adversarial",
+    tasks=("adversarial",),
     input_kind="model",
     inputs=FGSM_CE.inputs,
     differentiable=(),
@@ -435,7 +439,9 @@ _DIVERGENCE_LATEX = r"d = \sum_k p_k \ln \frac{p_k}{q_k}, \quad p = \mathrm{soft
 TRADES = Loss(
     key="trades",
     name="TRADES",
+    name_zh="TRADES 对抗损失",
     family="adversarial",
+    tasks=("adversarial",),
     input_kind="clean_adversarial",
     inputs=_ATTACKED,
     differentiable=("clean", "adv"),
@@ -555,7 +561,9 @@ def _mart_line(*, clean: Tensor, adv: Tensor, target: Tensor, beta: float) -> Te
 MART = Loss(
     key="mart",
     name="MART",
+    name_zh="MART 对抗损失",
     family="adversarial",
+    tasks=("adversarial",),
     input_kind="clean_adversarial",
     inputs=_ATTACKED,
     differentiable=("clean", "adv"),
@@ -700,7 +708,9 @@ def _vat_line(*, model: Model, x: Tensor, d0: Tensor, xi: float, epsilon: float,
 VAT = Loss(
     key="vat",
     name="Virtual adversarial training",
+    name_zh="虚拟对抗训练",
     family="adversarial",
+    tasks=("semi-supervised", "adversarial"),
     input_kind="model_directions",
     inputs={
         "model": "network that gives logits (N, K) for x",

@@ -88,7 +88,9 @@ def _cosface_line(*, pred: Tensor, weight: Tensor, target: Tensor, s: float, m: 
 COSFACE = Loss(
     key="cosface",
     name="CosFace (large-margin cosine)",
+    name_zh="CosFace 余弦间隔损失",
     family="angular",
+    tasks=("similarity",),
     input_kind="centres",
     inputs=_INPUTS,
     differentiable=("pred", "weight"),
@@ -218,7 +220,9 @@ def _arcface_line(*, pred: Tensor, weight: Tensor, target: Tensor, s: float, m: 
 ARCFACE = Loss(
     key="arcface",
     name="ArcFace (additive angular margin)",
+    name_zh="ArcFace 加性角度间隔损失",
     family="angular",
+    tasks=("similarity",),
     input_kind="centres",
     inputs=_INPUTS,
     differentiable=("pred", "weight"),

@@ -93,7 +93,9 @@ _UNIT = "probabilities from 0 to 1"
 BCE = Loss(
     key="bce",
     name="Binary cross-entropy (probabilities)",
+    name_zh="二元交叉熵（概率）",
     family="binary",
+    tasks=("classification",),
     input_kind="binary_probabilities",
     inputs={
         "pred": "probability of the positive class, 0 to 1, any shape",
@@ -232,7 +234,9 @@ def _focal_curvature(params: Params) -> float:
 SIGMOID_FOCAL = Loss(
     key="sigmoid_focal",
     name="Focal loss (sigmoid)",
+    name_zh="焦点损失（sigmoid）",
     family="binary",
+    tasks=("classification", "detection"),
     input_kind="binary",
     inputs={"pred": "logit, any shape", "target": "label, 0 or 1, the shape of pred"},
     differentiable=("pred",),
@@ -399,7 +403,9 @@ def _asl_line(*, pred: Tensor, target: Tensor, gamma_neg: float, gamma_pos: floa
 ASL = Loss(
     key="asl",
     name="Asymmetric loss",
+    name_zh="非对称损失",
     family="binary",
+    tasks=("classification", "detection"),
     input_kind="multilabel",
     inputs={"pred": "logits, (N, K)", "target": "labels, 0 or 1, the shape of pred"},
     differentiable=("pred",),

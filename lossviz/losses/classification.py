@@ -81,7 +81,9 @@ def _bce_line(*, pred: Tensor, target: Tensor, pos_weight: float) -> Tensor:
 BCE_WITH_LOGITS = Loss(
     key="bce_with_logits",
     name="Binary cross-entropy (logits)",
+    name_zh="二元交叉熵（logits）",
     family="classification",
+    tasks=("classification", "segmentation", "detection"),
     input_kind="binary",
     inputs={"pred": "logit, any shape", "target": "probability of the positive class, 0 to 1, the shape of pred"},
     differentiable=("pred",),
@@ -222,7 +224,9 @@ def _cross_entropy_line(*, pred: Tensor, target: Tensor, weight: Tensor, ignore_
 CROSS_ENTROPY = Loss(
     key="cross_entropy",
     name="Cross-entropy (softmax)",
+    name_zh="交叉熵（softmax）",
     family="classification",
+    tasks=("classification", "segmentation"),
     input_kind="classes",
     inputs={
         "pred": "logits, (N, K)",
@@ -368,7 +372,9 @@ def _focal_curvature(params: Params) -> float:
 SOFTMAX_FOCAL = Loss(
     key="softmax_focal",
     name="Focal loss (softmax)",
+    name_zh="焦点损失（softmax）",
     family="classification",
+    tasks=("classification", "detection"),
     input_kind="classes",
     inputs={"pred": "logits, (N, K)", "target": "class index, 0 to K - 1, (N,) int64"},
     differentiable=("pred",),
@@ -485,7 +491,9 @@ _ALL_SCORES = "all real scores"
 HINGE = Loss(
     key="hinge",
     name="Hinge loss",
+    name_zh="合页损失",
     family="classification",
+    tasks=("classification",),
     input_kind="margin",
     inputs={"pred": "score, any shape", "target": "label, -1 or +1, the shape of pred"},
     differentiable=("pred",),

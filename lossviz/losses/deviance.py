@@ -88,7 +88,9 @@ def _rmsle_line(*, pred: Tensor, target: Tensor) -> Tensor:
 RMSLE = Loss(
     key="rmsle",
     name="Root mean squared logarithmic error",
+    name_zh="均方根对数误差",
     family="deviance",
+    tasks=("regression",),
     input_kind="nonnegative_batch",
     inputs={"pred": "prediction of 0 or more, any shape", "target": "label of 0 or more, the shape of pred"},
     differentiable=("pred",),
@@ -163,7 +165,9 @@ def _mape_line(*, pred: Tensor, target: Tensor, eps: float) -> Tensor:
 MAPE = Loss(
     key="mape",
     name="Mean absolute percentage error",
+    name_zh="平均绝对百分比误差",
     family="deviance",
+    tasks=("regression",),
     input_kind="regression",
     inputs={"pred": "prediction, any shape", "target": "label, the shape of pred"},
     differentiable=("pred",),
@@ -252,7 +256,9 @@ def _smape_slope(params: Params) -> float:
 SMAPE = Loss(
     key="smape",
     name="Symmetric mean absolute percentage error",
+    name_zh="对称平均绝对百分比误差",
     family="deviance",
+    tasks=("regression",),
     input_kind="regression",
     inputs={"pred": "prediction, any shape", "target": "label, the shape of pred"},
     differentiable=("pred",),
@@ -359,7 +365,9 @@ def _poisson_line(*, pred: Tensor, target: Tensor, log_input: bool, full: str, e
 POISSON_NLL = Loss(
     key="poisson_nll",
     name="Poisson negative log-likelihood",
+    name_zh="泊松负对数似然",
     family="deviance",
+    tasks=("regression",),
     input_kind="counts",
     inputs={"pred": "logarithm of the rate, or the rate; any shape", "target": "count of 0 or more, the shape of pred"},
     differentiable=("pred",),
@@ -473,7 +481,9 @@ def _gaussian_line(*, pred: Tensor, target: Tensor, var: Tensor, full: bool, eps
 GAUSSIAN_NLL = Loss(
     key="gaussian_nll",
     name="Gaussian negative log-likelihood",
+    name_zh="高斯负对数似然",
     family="deviance",
+    tasks=("regression",),
     input_kind="mean_variance",
     inputs={
         "pred": "mean, any shape",
@@ -573,7 +583,9 @@ def _gamma_line(*, pred: Tensor, target: Tensor) -> Tensor:
 GAMMA_DEVIANCE = Loss(
     key="gamma_deviance",
     name="Gamma deviance",
+    name_zh="伽马偏差",
     family="deviance",
+    tasks=("regression",),
     input_kind="positive",
     inputs={"pred": "predicted mean above 0, any shape", "target": "label above 0, the shape of pred"},
     differentiable=("pred",),
@@ -689,7 +701,9 @@ def _tweedie_line(*, pred: Tensor, target: Tensor, power: float) -> Tensor:
 TWEEDIE_DEVIANCE = Loss(
     key="tweedie_deviance",
     name="Tweedie deviance",
+    name_zh="Tweedie 偏差",
     family="deviance",
+    tasks=("regression",),
     input_kind="positive",
     inputs={"pred": "predicted mean above 0, any shape", "target": "label of 0 or more, the shape of pred"},
     differentiable=("pred",),

@@ -74,7 +74,9 @@ def _kl_line(*, pred: Tensor, target: Tensor) -> Tensor:
 KL_DIVERGENCE = Loss(
     key="kl_divergence",
     name="Kullback-Leibler divergence",
+    name_zh="KL 散度",
     family="divergences",
+    tasks=("classification",),
     input_kind="distributions",
     inputs=_INPUTS,
     differentiable=("pred",),
@@ -182,7 +184,9 @@ def _js_line(*, pred: Tensor, target: Tensor) -> Tensor:
 JS_DIVERGENCE = Loss(
     key="js_divergence",
     name="Jensen-Shannon divergence",
+    name_zh="JS 散度",
     family="divergences",
+    tasks=("classification",),
     input_kind="distributions",
     inputs=_INPUTS,
     differentiable=("pred",),

@@ -77,6 +77,24 @@ InputKind: TypeAlias = Literal[
     "activations",
 ]
 
+Task: TypeAlias = Literal[
+    "regression",
+    "classification",
+    "similarity",
+    "detection",
+    "segmentation",
+    "sequence",
+    "gan",
+    "multi-task",
+    "adaptive",
+    "adversarial",
+    "joint",
+    "sparse",
+    "unsupervised",
+    "semi-supervised",
+    "ranking",
+]
+
 
 def nearest(word: object, known: Iterable[str]) -> str:
     """The known words closest to a misspelt one, or all of them where none is close, as text for an error."""
@@ -287,6 +305,15 @@ def yes(
     return Property(True, domain, f"{source} {SEARCHED}".strip(), None, constant, fixed)
 
 
+def pairs(what: str) -> Property:
+    """The property of needing pairs: ``what`` is put together, such as "triplets, chosen by labels"."""
+    return Property(True, what, "Seen in the inputs: one example alone says nothing.")
+
+
+ALONE = Property(False, "any batch", f"A batch costs what its rows cost alone. {SEARCHED}")
+"""The property of needing no pairs."""
+
+
 def no(domain: str, *points: Mapping[str, Any], **params: object) -> Property:
     """A property that fails at the given points, with parameters that are not the default ones named."""
     return Property(False, domain, "Refuted by the counter-example.", CounterExample(points, params))
@@ -315,6 +342,8 @@ class Properties:
         calibrated: the minimiser of the expected value decides for the likeliest class.
         scale_invariant: multiplying by a positive number changes nothing: prediction and label together in
             regression, else the first differentiable input alone.
+        needs_pairs: examples are compared with one another, in pairs, triplets, lists or within the batch, so that a
+            sampler or miner has a say in what is learnt.
     """
 
     convex_in_pred: Property = NOT_APPLICABLE
@@ -327,6 +356,7 @@ class Properties:
     proper: Property = NOT_APPLICABLE
     calibrated: Property = NOT_APPLICABLE
     scale_invariant: Property = NOT_APPLICABLE
+    needs_pairs: Property = ALONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -357,7 +387,9 @@ class Loss:
     Attributes:
         key: stable name; addresses and stored runs hold it.
         name: name for people.
+        name_zh: its Chinese name.
         family: the file it lives in.
+        tasks: what it is used for, the main use first.
         input_kind: which geometry of inputs fits.
         inputs: meaning and shape of each input of ``fn``.
         differentiable: the inputs that have gradients.
@@ -370,11 +402,15 @@ class Loss:
             autograd; ``None`` where no closed form exists.
         formula: lines that lead to the unreduced value; the last one equals ``fn``.
         gradient: the gradient in LaTeX.
+        derivation: lines that lead to the gradient of the unreduced value by the first differentiable input, rule by
+            rule; the last one equals it. Of a transform: lines that lead to what it returns.
         params: the parameters of ``fn`` beside its inputs.
         properties: claims, each with evidence.
         pitfalls: plain sentences.
         reference: where it comes from.
         code: the same loss in other libraries.
+        detached: what the gradient takes as constant although it moves with the inputs, as part of a sentence ("the
+            weights"), so that finite differences of the value differ from it; empty where nothing is.
         models: the inputs that are networks and not tensors.
         outputs: what the loss makes on its way (an adversarial input, the weights of the tasks), by name, from all
             inputs and parameters; ``None`` where there is nothing of the kind.
@@ -384,7 +420,9 @@ class Loss:
 
     key: str
     name: str
+    name_zh: str
     family: str
+    tasks: tuple[Task, ...]
     input_kind: InputKind
     inputs: Mapping[str, str]
     differentiable: tuple[str, ...]
@@ -399,6 +437,8 @@ class Loss:
     pitfalls: tuple[str, ...]
     reference: str
     code: Code
+    derivation: Formula = ()
+    detached: str = ""
     models: tuple[str, ...] = ()
     outputs: Callable[..., dict[str, Tensor]] | None = None
     returns: Literal["loss", "gradients"] = "loss"

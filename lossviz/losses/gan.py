@@ -115,7 +115,9 @@ def _minimax_line(*, real: Tensor, fake: Tensor, side: str) -> Tensor:
 GAN_MINIMAX = Loss(
     key="gan_minimax",
     name="GAN (minimax)",
+    name_zh="生成对抗损失（极小极大）",
     family="gan",
+    tasks=("gan",),
     input_kind="critic",
     inputs=_INPUTS,
     differentiable=_DIFFERENTIABLE,
@@ -201,7 +203,9 @@ def _nonsaturating_line(*, real: Tensor, fake: Tensor, side: str) -> Tensor:
 GAN_NONSATURATING = Loss(
     key="gan_nonsaturating",
     name="GAN (non-saturating)",
+    name_zh="生成对抗损失（非饱和）",
     family="gan",
+    tasks=("gan",),
     input_kind="critic",
     inputs=_INPUTS,
     differentiable=_DIFFERENTIABLE,
@@ -293,7 +297,9 @@ def _lsgan_line(*, real: Tensor, fake: Tensor, side: str, a: float, b: float, c:
 LSGAN = Loss(
     key="lsgan",
     name="Least-squares GAN",
+    name_zh="最小二乘生成对抗损失",
     family="gan",
+    tasks=("gan",),
     input_kind="critic",
     inputs=_INPUTS,
     differentiable=_DIFFERENTIABLE,
@@ -382,7 +388,9 @@ def _gan_hinge_line(*, real: Tensor, fake: Tensor, side: str) -> Tensor:
 GAN_HINGE = Loss(
     key="gan_hinge",
     name="GAN (hinge)",
+    name_zh="生成对抗损失（合页）",
     family="gan",
+    tasks=("gan",),
     input_kind="critic",
     inputs=_INPUTS,
     differentiable=_DIFFERENTIABLE,
@@ -464,7 +472,9 @@ def _wgan_line(*, real: Tensor, fake: Tensor, side: str) -> Tensor:
 WGAN = Loss(
     key="wgan",
     name="Wasserstein GAN",
+    name_zh="Wasserstein 生成对抗损失",
     family="gan",
+    tasks=("gan",),
     input_kind="critic",
     inputs=_INPUTS,
     differentiable=_DIFFERENTIABLE,
@@ -565,7 +575,9 @@ def _of_variant(average: float, paired: float) -> Callable[[Params], float]:
 GAN_RELATIVISTIC = Loss(
     key="gan_relativistic",
     name="Relativistic GAN",
+    name_zh="相对式生成对抗损失",
     family="gan",
+    tasks=("gan",),
     input_kind="critic",
     inputs=_INPUTS,
     differentiable=_DIFFERENTIABLE,
@@ -703,7 +715,9 @@ def _penalty_line(*, model: Model, real: Tensor, fake: Tensor, eps: Tensor, lamb
 GRADIENT_PENALTY = Loss(
     key="gradient_penalty",
     name="Gradient penalty (WGAN-GP)",
+    name_zh="梯度惩罚（WGAN-GP）",
     family="gan",
+    tasks=("gan",),
     input_kind="critic_model",
     inputs={
         "model": "the critic, one score a row",

@@ -99,7 +99,9 @@ def _reconstruction_line(*, pred: Tensor, target: Tensor, kind: str) -> Tensor:
 RECONSTRUCTION = Loss(
     key="reconstruction",
     name="Autoencoder reconstruction",
+    name_zh="自编码器重构损失",
     family="generative",
+    tasks=("unsupervised",),
     input_kind="reconstruction",
     inputs={"pred": "the output, (N, D)", "target": "the input, same shape"},
     differentiable=("pred",),
@@ -232,7 +234,9 @@ def _vae_point(mu: float, logvar: float) -> dict[str, list[list[float]]]:
 VAE_ELBO = Loss(
     key="vae_elbo",
     name="Variational autoencoder (negative ELBO)",
+    name_zh="变分自编码器（负 ELBO）",
     family="generative",
+    tasks=("unsupervised",),
     input_kind="vae",
     inputs={
         "pred": "the decoder's output, (N, D)",

@@ -115,7 +115,9 @@ def _distillation_line(*, pred: Tensor, teacher: Tensor, target: Tensor, tempera
 DISTILLATION = Loss(
     key="distillation",
     name="Knowledge distillation",
+    name_zh="知识蒸馏损失",
     family="joint",
+    tasks=("joint",),
     input_kind="student_teacher",
     inputs={
         "pred": "the student's logits, (N, K)",
@@ -224,7 +226,9 @@ def _deep_mutual_line(*, pred: Tensor, peers: Tensor, target: Tensor) -> Tensor:
 DEEP_MUTUAL = Loss(
     key="deep_mutual",
     name="Deep mutual learning",
+    name_zh="深度互学习损失",
     family="joint",
+    tasks=("joint",),
     input_kind="peers",
     inputs={
         "pred": "this network's logits, (N, K)",

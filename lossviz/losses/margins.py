@@ -68,7 +68,9 @@ def _squared_hinge_line(*, pred: Tensor, target: Tensor) -> Tensor:
 SQUARED_HINGE = Loss(
     key="squared_hinge",
     name="Squared hinge loss",
+    name_zh="平方合页损失",
     family="margins",
+    tasks=("classification",),
     input_kind="margin",
     inputs=_MARGIN_INPUTS,
     differentiable=("pred",),
@@ -142,7 +144,9 @@ def _exponential_line(*, pred: Tensor, target: Tensor) -> Tensor:
 EXPONENTIAL = Loss(
     key="exponential",
     name="Exponential loss",
+    name_zh="指数损失",
     family="margins",
+    tasks=("classification",),
     input_kind="margin",
     inputs=_MARGIN_INPUTS,
     differentiable=("pred",),
@@ -230,7 +234,9 @@ def _multiclass_hinge_line(*, pred: Tensor, target: Tensor) -> Tensor:
 MULTICLASS_HINGE = Loss(
     key="multiclass_hinge",
     name="Multi-class hinge loss (Crammer and Singer)",
+    name_zh="多类合页损失",
     family="margins",
+    tasks=("classification",),
     input_kind="classes",
     inputs=_SCORE_INPUTS,
     differentiable=("pred",),
@@ -334,7 +340,9 @@ def _multi_margin_line(*, pred: Tensor, target: Tensor, p: int, margin: float) -
 MULTI_MARGIN = Loss(
     key="multi_margin",
     name="Multi-margin loss (Weston and Watkins)",
+    name_zh="多类间隔损失",
     family="margins",
+    tasks=("classification",),
     input_kind="classes",
     inputs=_SCORE_INPUTS,
     differentiable=("pred",),

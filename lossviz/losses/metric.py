@@ -135,7 +135,9 @@ _OPPOSITE = (
 COSINE_EMBEDDING = Loss(
     key="cosine_embedding",
     name="Cosine embedding loss",
+    name_zh="余弦嵌入损失",
     family="metric",
+    tasks=("similarity",),
     input_kind="pairs_labelled",
     inputs={
         "x1": "embeddings, (N, D)",
@@ -230,7 +232,9 @@ def _contrastive_line(*, x1: Tensor, x2: Tensor, target: Tensor, margin: float, 
 CONTRASTIVE = Loss(
     key="contrastive",
     name="Contrastive loss (pairs)",
+    name_zh="对比损失（成对）",
     family="metric",
+    tasks=("similarity",),
     input_kind="pairs_labelled",
     inputs={
         "x1": "embeddings, (N, D)",
@@ -359,7 +363,9 @@ def _triplet_line(*, anchor: Tensor, positive: Tensor, negative: Tensor, margin:
 TRIPLET_MARGIN = Loss(
     key="triplet_margin",
     name="Triplet margin loss",
+    name_zh="三元组损失",
     family="metric",
+    tasks=("similarity",),
     input_kind="triplets",
     inputs={
         "anchor": "embeddings, (N, D)",
@@ -500,7 +506,9 @@ def _circle_line(*, pred: Tensor, target: Tensor, m: float, gamma: float) -> Ten
 CIRCLE = Loss(
     key="circle",
     name="Circle loss",
+    name_zh="圆损失",
     family="metric",
+    tasks=("similarity",),
     input_kind="labelled_embeddings",
     inputs=_LABELLED,
     differentiable=("pred",),
@@ -635,7 +643,9 @@ def _multi_similarity_bound(params: Params) -> float:
 MULTI_SIMILARITY = Loss(
     key="multi_similarity",
     name="Multi-similarity loss",
+    name_zh="多重相似度损失",
     family="metric",
+    tasks=("similarity",),
     input_kind="labelled_embeddings",
     inputs=_LABELLED,
     differentiable=("pred",),
@@ -744,7 +754,9 @@ def _center_line(*, pred: Tensor, centers: Tensor, target: Tensor) -> Tensor:
 CENTER = Loss(
     key="center",
     name="Centre loss",
+    name_zh="中心损失",
     family="metric",
+    tasks=("similarity",),
     input_kind="centres",
     inputs={
         "pred": "embeddings, (N, D)",
@@ -864,7 +876,9 @@ _OTHER_SIDE = {"proxies": [[1.0, 0.0], [0.0, 1.0]], "target": [1]}
 PROXY_NCA = Loss(
     key="proxy_nca",
     name="Proxy-NCA",
+    name_zh="代理 NCA 损失",
     family="metric",
+    tasks=("similarity",),
     input_kind="centres",
     inputs={
         "pred": "embeddings, (N, D)",

@@ -68,7 +68,9 @@ def _generalized_line(*, pred: Tensor, target: Tensor, q: float) -> Tensor:
 GENERALIZED_CE = Loss(
     key="generalized_ce",
     name="Generalized cross-entropy",
+    name_zh="广义交叉熵",
     family="noise_robust",
+    tasks=("classification",),
     input_kind="classes",
     inputs=CLASS_INPUTS,
     differentiable=("pred",),
@@ -162,7 +164,9 @@ def _reverse_weight(params: Params) -> float:
 SYMMETRIC_CE = Loss(
     key="symmetric_ce",
     name="Symmetric cross-entropy",
+    name_zh="对称交叉熵",
     family="noise_robust",
+    tasks=("classification",),
     input_kind="classes",
     inputs=CLASS_INPUTS,
     differentiable=("pred",),
@@ -347,7 +351,9 @@ def _highest(params: Params) -> float:
 BI_TEMPERED = Loss(
     key="bi_tempered",
     name="Bi-tempered logistic loss",
+    name_zh="双温逻辑损失",
     family="noise_robust",
+    tasks=("classification",),
     input_kind="classes",
     inputs=CLASS_INPUTS,
     differentiable=("pred",),

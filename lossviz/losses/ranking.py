@@ -114,7 +114,9 @@ def _margin_ranking_line(*, x1: Tensor, x2: Tensor, target: Tensor, margin: floa
 MARGIN_RANKING = Loss(
     key="margin_ranking",
     name="Margin ranking loss",
+    name_zh="间隔排序损失",
     family="ranking",
+    tasks=("ranking",),
     input_kind="ranking_pairs",
     inputs={
         "x1": "score of the first item, any shape",
@@ -219,7 +221,9 @@ def _ranknet_line(*, scores: Tensor, relevance: Tensor, sigma: float) -> Tensor:
 RANKNET = Loss(
     key="ranknet",
     name="RankNet (pairwise logistic) loss",
+    name_zh="RankNet 成对排序损失",
     family="ranking",
+    tasks=("ranking",),
     input_kind="rankings",
     inputs=_LISTS,
     differentiable=("scores",),
@@ -304,7 +308,9 @@ def _listnet_line(*, scores: Tensor, relevance: Tensor) -> Tensor:
 LISTNET = Loss(
     key="listnet",
     name="ListNet (top-one) loss",
+    name_zh="ListNet 列表排序损失",
     family="ranking",
+    tasks=("ranking",),
     input_kind="rankings",
     inputs=_LISTS,
     differentiable=("scores",),
@@ -397,7 +403,9 @@ def _listmle_line(*, scores: Tensor, relevance: Tensor) -> Tensor:
 LISTMLE = Loss(
     key="listmle",
     name="ListMLE (Plackett-Luce) loss",
+    name_zh="ListMLE 列表排序损失",
     family="ranking",
+    tasks=("ranking",),
     input_kind="rankings",
     inputs=_LISTS,
     differentiable=("scores",),
@@ -501,7 +509,9 @@ def _lambdarank_line(*, scores: Tensor, relevance: Tensor, sigma: float) -> Tens
 LAMBDARANK = Loss(
     key="lambdarank",
     name="LambdaRank loss",
+    name_zh="LambdaRank 排序损失",
     family="ranking",
+    tasks=("ranking",),
     input_kind="rankings",
     inputs=_LISTS,
     differentiable=("scores",),

@@ -60,7 +60,9 @@ def _rmse_line(*, pred: Tensor, target: Tensor) -> Tensor:
 RMSE = Loss(
     key="rmse",
     name="Root mean squared error",
+    name_zh="均方根误差",
     family="robust",
+    tasks=("regression",),
     input_kind="regression_batch",
     inputs=_INPUTS,
     differentiable=("pred",),
@@ -138,7 +140,9 @@ def _smooth_l1_line(*, pred: Tensor, target: Tensor, beta: float) -> Tensor:
 SMOOTH_L1 = Loss(
     key="smooth_l1",
     name="Smooth L1",
+    name_zh="平滑 L1 损失",
     family="robust",
+    tasks=("regression", "detection"),
     input_kind="regression",
     inputs=_INPUTS,
     differentiable=("pred",),
@@ -220,7 +224,9 @@ def _log_cosh_line(*, pred: Tensor, target: Tensor) -> Tensor:
 LOG_COSH = Loss(
     key="log_cosh",
     name="Log-cosh loss",
+    name_zh="对数双曲余弦损失",
     family="robust",
+    tasks=("regression",),
     input_kind="regression",
     inputs=_INPUTS,
     differentiable=("pred",),
@@ -319,7 +325,9 @@ def _barron_line(*, pred: Tensor, target: Tensor, alpha: float, c: float) -> Ten
 BARRON = Loss(
     key="barron",
     name="Barron's general robust loss",
+    name_zh="Barron 通用鲁棒损失",
     family="robust",
+    tasks=("regression", "adaptive"),
     input_kind="regression",
     inputs=_INPUTS,
     differentiable=("pred",),
@@ -439,7 +447,9 @@ def _cauchy_slope(params: Params) -> float:
 CAUCHY = Loss(
     key="cauchy",
     name="Cauchy (Lorentzian) loss",
+    name_zh="柯西（洛伦兹）损失",
     family="robust",
+    tasks=("regression",),
     input_kind="regression",
     inputs=_INPUTS,
     differentiable=("pred",),
@@ -520,7 +530,9 @@ def _geman_mcclure_slope(params: Params) -> float:
 GEMAN_MCCLURE = Loss(
     key="geman_mcclure",
     name="Geman-McClure loss",
+    name_zh="Geman-McClure 损失",
     family="robust",
+    tasks=("regression",),
     input_kind="regression",
     inputs=_INPUTS,
     differentiable=("pred",),
@@ -598,7 +610,9 @@ def _welsch_slope(params: Params) -> float:
 WELSCH = Loss(
     key="welsch",
     name="Welsch (Leclerc) loss",
+    name_zh="Welsch（Leclerc）损失",
     family="robust",
+    tasks=("regression",),
     input_kind="regression",
     inputs=_INPUTS,
     differentiable=("pred",),
@@ -678,7 +692,9 @@ def _pseudo_huber_line(*, pred: Tensor, target: Tensor, delta: float) -> Tensor:
 PSEUDO_HUBER = Loss(
     key="pseudo_huber",
     name="Pseudo-Huber (Charbonnier) loss",
+    name_zh="伪 Huber（Charbonnier）损失",
     family="robust",
+    tasks=("regression",),
     input_kind="regression",
     inputs=_INPUTS,
     differentiable=("pred",),
@@ -763,7 +779,9 @@ def _tukey_slope(params: Params) -> float:
 TUKEY_BIWEIGHT = Loss(
     key="tukey_biweight",
     name="Tukey's biweight (bisquare) loss",
+    name_zh="Tukey 双权损失",
     family="robust",
+    tasks=("regression",),
     input_kind="regression",
     inputs=_INPUTS,
     differentiable=("pred",),
@@ -842,7 +860,9 @@ def _epsilon_insensitive_line(*, pred: Tensor, target: Tensor, epsilon: float) -
 EPSILON_INSENSITIVE = Loss(
     key="epsilon_insensitive",
     name="Epsilon-insensitive loss",
+    name_zh="ε-不敏感损失",
     family="robust",
+    tasks=("regression",),
     input_kind="regression",
     inputs=_INPUTS,
     differentiable=("pred",),

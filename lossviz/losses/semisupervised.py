@@ -103,7 +103,9 @@ def _entropy_line(*, pred: Tensor) -> Tensor:
 ENTROPY_MIN = Loss(
     key="entropy_min",
     name="Entropy minimisation",
+    name_zh="熵最小化",
     family="semisupervised",
+    tasks=("semi-supervised",),
     input_kind="logits",
     inputs={"pred": "logits, (N, K)"},
     differentiable=("pred",),
@@ -193,7 +195,9 @@ def _fixmatch_line(*, weak: Tensor, strong: Tensor, threshold: float) -> Tensor:
 FIXMATCH = Loss(
     key="fixmatch",
     name="FixMatch (unlabelled part)",
+    name_zh="FixMatch 无标签损失",
     family="semisupervised",
+    tasks=("semi-supervised",),
     input_kind="weak_strong",
     inputs={"weak": "logits of slightly changed inputs, (N, K)", "strong": "of heavily changed ones, same shape"},
     differentiable=("strong",),
@@ -279,7 +283,9 @@ def _pseudo_label_line(*, pred: Tensor, threshold: float) -> Tensor:
 PSEUDO_LABEL = Loss(
     key="pseudo_label",
     name="Pseudo-label",
+    name_zh="伪标签损失",
     family="semisupervised",
+    tasks=("semi-supervised",),
     input_kind="logits",
     inputs={"pred": "logits, (N, K)"},
     differentiable=("pred",),
@@ -372,7 +378,9 @@ def _mean_teacher_line(*, pred: Tensor, teacher: Tensor) -> Tensor:
 MEAN_TEACHER = Loss(
     key="mean_teacher",
     name="Mean teacher (consistency)",
+    name_zh="平均教师一致性损失",
     family="semisupervised",
+    tasks=("semi-supervised",),
     input_kind="teacher",
     inputs={"pred": "the student's logits, (N, K)", "teacher": "the averaged network's logits, same shape"},
     differentiable=("pred",),

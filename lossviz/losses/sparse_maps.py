@@ -84,7 +84,9 @@ def _sparsemax_line(*, pred: Tensor, target: Tensor) -> Tensor:
 SPARSEMAX_LOSS = Loss(
     key="sparsemax_loss",
     name="Sparsemax loss",
+    name_zh="稀疏 softmax（sparsemax）损失",
     family="sparse_maps",
+    tasks=("classification", "sparse"),
     input_kind="classes",
     inputs=CLASS_INPUTS,
     differentiable=("pred",),
@@ -201,7 +203,9 @@ def _entmax_line(*, pred: Tensor, target: Tensor) -> Tensor:
 ENTMAX15_LOSS = Loss(
     key="entmax15_loss",
     name="1.5-entmax loss",
+    name_zh="1.5-entmax 损失",
     family="sparse_maps",
+    tasks=("classification", "sparse"),
     input_kind="classes",
     inputs=CLASS_INPUTS,
     differentiable=("pred",),
