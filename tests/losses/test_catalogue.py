@@ -306,6 +306,51 @@ def test_every_line_of_the_formula_has_numbers(loss: Loss) -> None:
         assert latex.count("{") == latex.count("}") and pairs.count("left") == pairs.count("right")
 
 
+@EVERY_SETTING
+def test_the_derivation_ends_at_the_gradient(loss: Loss, params: dict[str, Any]) -> None:
+    assert len(loss.derivation) >= 2, f"lossviz/losses/{loss.family}.py: {loss.key} needs lines in `derivation`"
+    for seed in (5, 6):
+        inputs = draw(loss, ROWS, seed=seed)
+        lines = [line.value(**inputs, **params).detach() for line in loss.derivation]
+        assert all(line.isfinite().all() for line in lines)
+        if loss.returns == "gradients":
+            want = loss.fn(**inputs, **params)
+        elif loss.differentiable:
+            want = autograd(loss, inputs, params)[loss.differentiable[0]]
+        else:
+            want = slope_by_logits(loss, inputs, params)
+        torch.testing.assert_close(lines[-1], want, rtol=1e-9, atol=1e-9 * (1 + float(want.abs().max())))
+
+
+def slope_by_logits(loss: Loss, inputs: Inputs, params: dict[str, Any]) -> Tensor:
+    """Where only the network learns: the gradient by what it answered when it was asked last."""
+    answers: list[Tensor] = []
+
+    def listening(x: Tensor) -> Tensor:
+        answers.append(inputs["model"](x))
+        return answers[-1]
+
+    total = loss.fn(**inputs | {"model": listening}, **params).sum()
+    return torch.autograd.grad(total, answers[-1])[0]
+
+
+@EVERY_LOSS
+def test_what_is_detached_is_said(loss: Loss) -> None:
+    assert bool(loss.detached) == (sample_of(loss).difference is None)
+
+
+PAIR_KINDS = {"pairs", "pairs_labelled", "triplets", "views", "labelled_embeddings", "ranking_pairs", "rankings"}
+
+
+@EVERY_LOSS
+def test_a_loss_that_needs_no_pairs_charges_every_row_alone(loss: Loss) -> None:
+    claim = loss.properties.needs_pairs
+    if loss.input_kind in PAIR_KINDS:
+        assert claim.holds, f"lossviz/losses/{loss.family}.py: {loss.key} compares examples: needs_pairs=pairs(...)"
+    if claim.holds is False:
+        assert sample_of(loss).rowwise, f"{loss.key}: rows feel one another, so needs_pairs cannot be ALONE"
+
+
 @EVERY_LOSS
 def test_texts_are_sentences(loss: Loss) -> None:
     assert loss.pitfalls

@@ -312,6 +312,9 @@ def test_the_counter_example_shows_a_no(loss: Loss, name: str) -> None:
     points, params = [tensors(point) for point in claim.counter_example.points], dict(claim.counter_example.params)
     for point in points if name != "calibrated" else []:
         loss.check(point, loss.resolve(params))
+    if name == "symmetric":
+        assert len(points) == 2, "the second point is the first one's mirror image"
+        torch.testing.assert_close(points[1], {k: v for k, v in mirrored(loss, points[0]).items() if k in points[1]})
     assert shows(loss, name, points, loss.resolve(params))
 
 
