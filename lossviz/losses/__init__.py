@@ -103,12 +103,11 @@ def value_and_grad(
     resolved = loss.resolve(params)
     _require_names(loss, inputs)
     loss.check(inputs, resolved)
-    # Tensors made in inference mode cannot be saved for a backward pass; their copies can.
     with torch.inference_mode(False), torch.enable_grad():
-        own = {name: value if name in loss.models else value.clone().detach() for name, value in inputs.items()}
+        own = {name: value if name in loss.models else _own(value, loss) for name, value in inputs.items()}
         leaves = {name: own[name].requires_grad_() for name in loss.differentiable}
         for name in loss.models:
-            leaves |= _weights(name, own[name])
+            leaves |= _weights(name, inputs[name])
         value = loss.reduce(loss.fn(**own, **resolved), own, resolved)
         if leaves and value.requires_grad:
             # A generator's loss leaves real samples out, a linear critic its bias: their gradient is zero.
@@ -116,6 +115,12 @@ def value_and_grad(
         else:
             slopes = [torch.zeros_like(leaf) for leaf in leaves.values()]
     return value.detach(), dict(zip(leaves, slopes, strict=True))
+
+
+def _own(value: Tensor, loss: Loss) -> Tensor:
+    """The tensor as a leaf of a graph of its own; a copy only where sharing memory would do harm, for it takes long."""
+    # Tensors made in inference mode cannot be saved for a backward pass, and a network may write into its input.
+    return value.detach().clone() if value.is_inference() or loss.models else value.detach()
 
 
 def _weights(name: str, model: Model) -> dict[str, Tensor]:

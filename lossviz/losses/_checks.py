@@ -3,6 +3,8 @@
 ``require_*`` look at shapes and dtypes only, so that ``fn`` can be batched and captured; ``check_*`` look at values.
 """
 
+import math
+import sys
 from collections.abc import Sequence
 
 import torch
@@ -119,6 +121,17 @@ def require_index(name: str, tensor: Tensor, shape: Sequence[int], why: str = "o
     require_shape(name, tensor, shape, why)
 
 
+# Masks of good values cost several times what a loss costs: they are made only to find the place of a bad one.
+
+
+def _all_between(tensor: Tensor, low: float, high: float) -> bool:
+    """Whether every value is from ``low`` to ``high``, both included; NaN is not."""
+    if tensor.numel() == 0:
+        return True
+    smallest, largest = tensor.detach().aminmax()
+    return low <= smallest.item() and largest.item() <= high
+
+
 def check_where(name: str, tensor: Tensor, good: Tensor, allowed: str) -> None:
     """Every value is good.
 
@@ -138,7 +151,8 @@ def check_finite(**tensors: Tensor) -> None:
         ValueError: naming the first that is not.
     """
     for name, tensor in tensors.items():
-        check_where(name, tensor, tensor.isfinite(), "finite numbers")
+        if not _all_between(tensor, -sys.float_info.max, sys.float_info.max):
+            check_where(name, tensor, tensor.isfinite(), "finite numbers")
 
 
 def check_between(name: str, tensor: Tensor, low: float, high: float) -> None:
@@ -147,7 +161,8 @@ def check_between(name: str, tensor: Tensor, low: float, high: float) -> None:
     Raises:
         ValueError: naming the first that is not.
     """
-    check_where(name, tensor, (tensor >= low) & (tensor <= high), f"{low:g} to {high:g}")
+    if not _all_between(tensor, low, high):
+        check_where(name, tensor, (tensor >= low) & (tensor <= high), f"{low:g} to {high:g}")
 
 
 def check_at_least(name: str, tensor: Tensor, low: float) -> None:
@@ -156,7 +171,8 @@ def check_at_least(name: str, tensor: Tensor, low: float) -> None:
     Raises:
         ValueError: naming the first that is not.
     """
-    check_where(name, tensor, (tensor >= low) & tensor.isfinite(), f"{low:g} or more")
+    if not _all_between(tensor, low, sys.float_info.max):
+        check_where(name, tensor, (tensor >= low) & tensor.isfinite(), f"{low:g} or more")
 
 
 def check_above(name: str, tensor: Tensor, low: float) -> None:
@@ -165,16 +181,22 @@ def check_above(name: str, tensor: Tensor, low: float) -> None:
     Raises:
         ValueError: naming the first that is not.
     """
-    check_where(name, tensor, (tensor > low) & tensor.isfinite(), f"finite numbers above {low:g}")
+    if not _all_between(tensor, math.nextafter(low, math.inf), sys.float_info.max):
+        check_where(name, tensor, (tensor > low) & tensor.isfinite(), f"finite numbers above {low:g}")
 
 
 def check_among(name: str, tensor: Tensor, values: Sequence[float], allowed: str) -> None:
-    """Every value is one of a few, such as -1 and +1; ``allowed`` says them in words.
+    """Every value is one of a few, such as -1 and +1, at least 1 apart; ``allowed`` says them in words.
 
     Raises:
         ValueError: naming the first that is not.
     """
-    check_where(name, tensor, torch.isin(tensor, torch.tensor(values).to(tensor)), allowed)
+    # So far apart, the product of the distances cannot underflow: it is 0 at the values alone.
+    product = tensor - values[0]
+    for value in values[1:]:
+        product *= tensor - value
+    if not _all_between(product, 0.0, 0.0):
+        check_where(name, tensor, torch.isin(tensor, torch.tensor(values).to(tensor)), allowed)
 
 
 def check_labels(target: Tensor, classes: int) -> None:
@@ -183,7 +205,8 @@ def check_labels(target: Tensor, classes: int) -> None:
     Raises:
         ValueError: naming the first that is not.
     """
-    check_where("target", target, (target >= 0) & (target < classes), f"0 to {classes - 1}")
+    if not _all_between(target, 0, classes - 1):
+        check_where("target", target, (target >= 0) & (target < classes), f"0 to {classes - 1}")
 
 
 def check_distribution(name: str, tensor: Tensor) -> None:
@@ -194,4 +217,5 @@ def check_distribution(name: str, tensor: Tensor) -> None:
     """
     check_between(name, tensor, 0.0, 1.0)
     total = tensor.sum(-1)
-    check_where(f"the sum of {name}", total, (total - 1).abs() <= 1e-3, "1, since it holds probabilities")
+    if not _all_between(total - 1, -1e-3, 1e-3):
+        check_where(f"the sum of {name}", total, (total - 1).abs() <= 1e-3, "1, since it holds probabilities")
