@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from lossviz.losses._checks import check_finite, check_labels, require_classes
-from lossviz.losses.entry import Inputs, Params
+from lossviz.losses.entry import Inputs, Line, Params
 
 CLASS_INPUTS = {"pred": "logits, (N, K)", "target": "class index, 0 to K - 1, (N,) int64"}
 ALL_LOGITS = "all real logits"
@@ -71,3 +71,35 @@ def p_line(*, pred: Tensor, target: Tensor, **_: object) -> Tensor:
 def rest_line(*, pred: Tensor, target: Tensor, **_: object) -> Tensor:
     """What the softmax gives to the other classes: ``(N,)``."""
     return pred.softmax(-1).masked_fill(is_label(pred, target), 0).sum(-1)
+
+
+# --- lines of derivations
+
+
+def softmax_line(*, pred: Tensor, **_: object) -> Tensor:
+    """The softmax's probabilities: ``(N, K)``."""
+    weights = shifted_line(pred=pred).exp()
+    return weights / weights.sum(-1, keepdim=True)
+
+
+def log_p_slope_line(*, pred: Tensor, target: Tensor, **_: object) -> Tensor:
+    """How the logarithm of the label's probability moves with each logit: ``(N, K)``."""
+    return is_label(pred, target).to(pred.dtype) - softmax_line(pred=pred)
+
+
+def p_slope_line(*, pred: Tensor, target: Tensor, **_: object) -> Tensor:
+    """How the label's probability itself moves: ``(N, K)``."""
+    return p_line(pred=pred, target=target)[:, None] * log_p_slope_line(pred=pred, target=target)
+
+
+SOFTMAX = Line(r"\frac{\partial}{\partial z_k} \ln \sum_j e^{z_j} = \frac{e^{z_k}}{\sum_j e^{z_j}} = p_k", softmax_line)
+LOG_P_SLOPE = Line(
+    r"\frac{\partial \ln p_y}{\partial z_k}"
+    r" = \frac{\partial}{\partial z_k} \left(z_y - \ln \sum_j e^{z_j}\right) = [k = y] - p_k",
+    log_p_slope_line,
+)
+P_SLOPE = Line(
+    r"\frac{\partial p_y}{\partial z_k} = p_y \cdot \frac{\partial \ln p_y}{\partial z_k}"
+    r" = p_y \left([k = y] - p_k\right)",
+    p_slope_line,
+)

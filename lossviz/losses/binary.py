@@ -88,6 +88,18 @@ def _bce_line(*, pred: Tensor, target: Tensor, log_clamp: float) -> Tensor:
     return -(target * log_p + (1 - target) * _log_not_p_line(pred=pred, log_clamp=log_clamp))
 
 
+def _a_slope(*, pred: Tensor, log_clamp: float, **_: object) -> Tensor:
+    return _log_slope(pred, log_clamp)
+
+
+def _b_slope(*, pred: Tensor, log_clamp: float, **_: object) -> Tensor:
+    return -_log_slope(1 - pred, log_clamp)
+
+
+def _bce_slope(*, pred: Tensor, target: Tensor, log_clamp: float) -> Tensor:
+    return -target * _a_slope(pred=pred, log_clamp=log_clamp) - (1 - target) * _b_slope(pred=pred, log_clamp=log_clamp)
+
+
 _UNIT = "probabilities from 0 to 1"
 
 BCE = Loss(
@@ -113,6 +125,22 @@ BCE = Loss(
     ),
     gradient=r"\frac{\partial \ell}{\partial p} = \frac{1 - t}{1 - p} - \frac{t}{p}, "
     r"\quad \text{without the fraction whose logarithm is cut off}",
+    derivation=(
+        Line(
+            r"\frac{\partial a}{\partial p} = \begin{cases} \frac{1}{p} & \ln p \ge c \\ 0 & \ln p < c \end{cases}",
+            _a_slope,
+        ),
+        Line(
+            r"\frac{\partial b}{\partial p} = \begin{cases} -\frac{1}{1 - p} & \ln(1 - p) \ge c \\"
+            r" 0 & \ln(1 - p) < c \end{cases}",
+            _b_slope,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial p} = -t\,\frac{\partial a}{\partial p}"
+            r" - (1 - t)\,\frac{\partial b}{\partial p}",
+            _bce_slope,
+        ),
+    ),
     params={"log_clamp": Number("Logarithms are cut off here.", -100.0, -700.0, -1.0)},
     properties=Properties(
         convex_in_pred=no(
@@ -217,6 +245,30 @@ def _focal_line(*, pred: Tensor, target: Tensor, alpha: float | None, gamma: flo
     return _alpha(target, alpha) * factor * _focal_ce_line(pred=pred, target=target)
 
 
+def _margin_slope(*, target: Tensor, **_: object) -> Tensor:
+    return 2 * target - 1
+
+
+def _log_p_by_margin(*, pred: Tensor, target: Tensor, **_: object) -> Tensor:
+    return (-_margin(pred=pred, target=target)).sigmoid()
+
+
+def _factor_by_margin(*, pred: Tensor, target: Tensor, gamma: float, **_: object) -> Tensor:
+    factor = (-_margin(pred=pred, target=target)).sigmoid() ** gamma
+    return -gamma * _p_line(pred=pred, target=target) * factor
+
+
+def _focal_by_margin(*, pred: Tensor, target: Tensor, alpha: float | None, gamma: float) -> Tensor:
+    not_p = _log_p_by_margin(pred=pred, target=target)
+    second = _factor_by_margin(pred=pred, target=target, gamma=gamma) * _focal_ce_line(pred=pred, target=target)
+    return -_alpha(target, alpha) * (not_p**gamma * not_p - second)
+
+
+def _focal_slope_line(*, pred: Tensor, target: Tensor, alpha: float | None, gamma: float) -> Tensor:
+    outer = _focal_by_margin(pred=pred, target=target, alpha=alpha, gamma=gamma)
+    return outer * _margin_slope(target=target)
+
+
 def _heavier(alpha: float | None) -> float:
     return 1.0 if alpha is None else max(alpha, 1 - alpha)
 
@@ -251,6 +303,29 @@ SIGMOID_FOCAL = Loss(
     ),
     gradient=r"\frac{\partial \ell}{\partial z} = (2 t - 1)\,\alpha_t\,(1 - p)^\gamma "
     r"\left(\gamma\,p \ln p - (1 - p)\right)",
+    derivation=(
+        Line(r"\frac{\partial m}{\partial z} = 2 t - 1", _margin_slope),
+        Line(
+            r"\frac{d \ln p}{dm} = \frac{d}{dm} \left(-\ln(1 + e^{-m})\right) = \frac{e^{-m}}{1 + e^{-m}} = 1 - p",
+            _log_p_by_margin,
+        ),
+        Line(
+            r"\frac{d (1 - p)^\gamma}{dm} = \gamma (1 - p)^{\gamma - 1} \cdot \left(-p\,(1 - p)\right)"
+            r" = -\gamma\,p\,(1 - p)^\gamma",
+            _factor_by_margin,
+        ),
+        Line(
+            r"\frac{d \ell}{dm} = -\alpha_t \left((1 - p)^\gamma\,\frac{d \ln p}{dm}"
+            r" + \ln p\,\frac{d (1 - p)^\gamma}{dm}\right)"
+            r" = \alpha_t (1 - p)^\gamma \left(\gamma\,p \ln p - (1 - p)\right)",
+            _focal_by_margin,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial z} = \frac{d \ell}{dm} \cdot \frac{\partial m}{\partial z}"
+            r" = (2 t - 1)\,\alpha_t (1 - p)^\gamma \left(\gamma\,p \ln p - (1 - p)\right)",
+            _focal_slope_line,
+        ),
+    ),
     params={
         "alpha": Number("Weight of the positives, the negatives having the rest.", 0.25, 0.0, 1.0, nullable=True),
         "gamma": Number("How strongly confident samples are played down.", 2.0, 0.0, 10.0),
@@ -400,6 +475,28 @@ def _asl_line(*, pred: Tensor, target: Tensor, gamma_neg: float, gamma_pos: floa
     return positive.where(target == 1, _negative_line(pred=pred, gamma_neg=gamma_neg, clip=clip, eps=eps))
 
 
+def _asl_p_slope(*, pred: Tensor, **_: object) -> Tensor:
+    return pred.sigmoid() * (-pred).sigmoid()
+
+
+def _positive_slope(*, pred: Tensor, gamma_pos: float, eps: float, **_: object) -> Tensor:
+    p, not_p = pred.sigmoid(), (-pred).sigmoid()
+    return not_p**gamma_pos * (gamma_pos * p * p.clamp(min=eps).log() - not_p * (p >= eps))
+
+
+def _negative_by_over(*, pred: Tensor, gamma_neg: float, clip: float, eps: float, **_: object) -> Tensor:
+    over, under = _shifted(pred, clip)
+    left, held = over > 0, under.clamp(min=eps)
+    slope = over**gamma_neg * (under >= eps) / held - gamma_neg * over.where(left, 1) ** (gamma_neg - 1) * held.log()
+    return slope.where(left, 0)
+
+
+def _asl_slope(*, pred: Tensor, target: Tensor, gamma_neg: float, gamma_pos: float, clip: float, eps: float) -> Tensor:
+    positive = _positive_slope(pred=pred, gamma_pos=gamma_pos, eps=eps)
+    negative = _negative_by_over(pred=pred, gamma_neg=gamma_neg, clip=clip, eps=eps) * _asl_p_slope(pred=pred)
+    return target * positive + (1 - target) * negative
+
+
 ASL = Loss(
     key="asl",
     name="Asymmetric loss",
@@ -423,7 +520,27 @@ ASL = Loss(
     gradient=r"\frac{\partial \ell_1}{\partial z} = (1 - p)^{\gamma_+} \left(\gamma_+ p \ln p - (1 - p)\right), \quad "
     r"\frac{\partial \ell_0}{\partial z} = p\,(1 - p)\,p_m^{\gamma_-} "
     r"\left(\frac{1}{1 - p_m} - \frac{\gamma_- \ln(1 - p_m)}{p_m}\right), "
-    r"\quad \frac{\partial \ell_0}{\partial z} = 0 \text{ at } p \le c",
+    r"\quad \frac{\partial \ell_0}{\partial z} = 0 \text{ at } p \le c, \quad \text{all where no logarithm is cut off}",
+    derivation=(
+        Line(r"\frac{\partial p}{\partial z} = p\,(1 - p)", _asl_p_slope),
+        Line(
+            r"\frac{\partial \ell_1}{\partial z} = \left(\gamma_+ (1 - p)^{\gamma_+ - 1} \ln \max(p, \varepsilon)"
+            r" - (1 - p)^{\gamma_+}\,\frac{[p \ge \varepsilon]}{p}\right) \cdot \frac{\partial p}{\partial z}"
+            r" = (1 - p)^{\gamma_+} \left(\gamma_+ p \ln \max(p, \varepsilon) - (1 - p)\,[p \ge \varepsilon]\right)",
+            _positive_slope,
+        ),
+        Line(
+            r"\frac{\partial \ell_0}{\partial p_m} = p_m^{\gamma_-}\,\frac{[1 - p_m \ge \varepsilon]}{1 - p_m}"
+            r" - \gamma_- p_m^{\gamma_- - 1} \ln \max(1 - p_m, \varepsilon) \quad (0 \text{ where } p_m = 0)",
+            _negative_by_over,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial z} = t\,\frac{\partial \ell_1}{\partial z}"
+            r" + (1 - t)\,\frac{\partial \ell_0}{\partial p_m} \cdot \frac{\partial p_m}{\partial p} \cdot"
+            r" \frac{\partial p}{\partial z}, \quad \frac{\partial p_m}{\partial p} = [p > c]",
+            _asl_slope,
+        ),
+    ),
     params={
         "gamma_neg": Number("How strongly confident negatives are played down.", 4.0, 0.0, 10.0),
         "gamma_pos": Number("How strongly confident positives are played down.", 1.0, 0.0, 10.0),
@@ -441,7 +558,9 @@ ASL = Loss(
             gamma_neg=0.0,
             clip=0.5,
         ),
-        symmetric=no("exchange of yes and no", {"pred": [[1.0]], "target": [[1.0]]}),
+        symmetric=no(
+            "exchange of yes and no", {"pred": [[1.0]], "target": [[1.0]]}, {"pred": [[-1.0]], "target": [[0.0]]}
+        ),
         scale_invariant=no(_ALL_LOGITS, {"pred": [[1.0]], "target": [[1.0]]}),
     ),
     pitfalls=(

@@ -14,6 +14,7 @@ from lossviz.losses._checks import (
     require_floating,
     require_one_per_class,
 )
+from lossviz.losses._logits import LOG_P_SLOPE, SOFTMAX, log_p_slope_line
 from lossviz.losses.entry import (
     NOT_APPLICABLE,
     Code,
@@ -78,6 +79,18 @@ def _bce_line(*, pred: Tensor, target: Tensor, pos_weight: float) -> Tensor:
     return -(pos_weight * target * _log_p(pred=pred) + (1 - target) * _log_not_p(pred=pred))
 
 
+def _log_p_slope(*, pred: Tensor, **_: object) -> Tensor:
+    return (-pred).sigmoid()
+
+
+def _log_not_p_slope(*, pred: Tensor, **_: object) -> Tensor:
+    return -pred.sigmoid()
+
+
+def _bce_slope(*, pred: Tensor, target: Tensor, pos_weight: float) -> Tensor:
+    return -pos_weight * target * _log_p_slope(pred=pred) - (1 - target) * _log_not_p_slope(pred=pred)
+
+
 BCE_WITH_LOGITS = Loss(
     key="bce_with_logits",
     name="Binary cross-entropy (logits)",
@@ -97,6 +110,15 @@ BCE_WITH_LOGITS = Loss(
         Line(r"\ell = -w_+ t \ln p - (1 - t) \ln(1 - p)", _bce_line),
     ),
     gradient=r"\frac{\partial \ell}{\partial z} = (1 - t)\,p - w_+ t\,(1 - p), \quad p = \frac{1}{1 + e^{-z}}",
+    derivation=(
+        Line(r"\frac{\partial \ln p}{\partial z} = \frac{e^{-z}}{1 + e^{-z}} = 1 - p", _log_p_slope),
+        Line(r"\frac{\partial \ln(1 - p)}{\partial z} = -\frac{e^{z}}{1 + e^{z}} = -p", _log_not_p_slope),
+        Line(
+            r"\frac{\partial \ell}{\partial z} = -w_+ t\,\frac{\partial \ln p}{\partial z}"
+            r" - (1 - t)\,\frac{\partial \ln(1 - p)}{\partial z} = (1 - t)\,p - w_+ t\,(1 - p)",
+            _bce_slope,
+        ),
+    ),
     params={"pos_weight": Number("Weight of the positive term.", 1.0, 0.01, 100.0, "log")},
     properties=Properties(
         convex_in_pred=NOT_APPLICABLE,
@@ -221,6 +243,16 @@ def _cross_entropy_line(*, pred: Tensor, target: Tensor, weight: Tensor, ignore_
     return torch.where(target == ignore_index, torch.zeros_like(weighted), -weighted)
 
 
+def _ce_by_log_p(*, target: Tensor, weight: Tensor, ignore_index: int, **_: object) -> Tensor:
+    kept = target != ignore_index
+    return -weight[target.where(kept, 0)] * kept
+
+
+def _cross_entropy_slope(*, pred: Tensor, target: Tensor, weight: Tensor, ignore_index: int) -> Tensor:
+    outer = _ce_by_log_p(target=target, weight=weight, ignore_index=ignore_index)
+    return outer[:, None] * log_p_slope_line(pred=pred, target=target)
+
+
 CROSS_ENTROPY = Loss(
     key="cross_entropy",
     name="Cross-entropy (softmax)",
@@ -245,6 +277,16 @@ CROSS_ENTROPY = Loss(
         Line(r"\ell = -w_y \ln p_y \quad (0 \text{ where ignored})", _cross_entropy_line),
     ),
     gradient=r"\frac{\partial \ell}{\partial z_k} = w_y \left(p_k - [k = y]\right)",
+    derivation=(
+        SOFTMAX,
+        LOG_P_SLOPE,
+        Line(r"\frac{\partial \ell}{\partial \ln p_y} = -w_y \quad (0 \text{ where ignored})", _ce_by_log_p),
+        Line(
+            r"\frac{\partial \ell}{\partial z_k} = \frac{\partial \ell}{\partial \ln p_y} \cdot"
+            r" \frac{\partial \ln p_y}{\partial z_k} = w_y \left(p_k - [k = y]\right)",
+            _cross_entropy_slope,
+        ),
+    ),
     params={"ignore_index": Number("Rows with this label are left out.", -100, -100, 255, integer=True)},
     properties=Properties(
         convex_in_pred=NOT_APPLICABLE,
@@ -353,6 +395,40 @@ def _focal_line(*, pred: Tensor, target: Tensor, alpha: float | list[float] | Te
     return -_alpha(pred, target, alpha) * factor * _log_p_label(pred=pred, target=target)
 
 
+def _log_odds(*, pred: Tensor, target: Tensor, **_: object) -> Tensor:
+    rivals = pred.masked_fill(_is_label(pred, target), -math.inf)
+    return pred.gather(-1, target[:, None])[:, 0] - rivals.logsumexp(-1)
+
+
+def _log_odds_slope(*, pred: Tensor, target: Tensor, **_: object) -> Tensor:
+    is_label = _is_label(pred, target)
+    return is_label.to(pred.dtype) - pred.masked_fill(is_label, -math.inf).softmax(-1)
+
+
+def _log_p_by_log_odds(*, pred: Tensor, target: Tensor, **_: object) -> Tensor:
+    return (-_log_odds(pred=pred, target=target)).sigmoid()
+
+
+def _factor_by_log_odds(*, pred: Tensor, target: Tensor, gamma: float, **_: object) -> Tensor:
+    factor = _focal_factor(pred=pred, target=target, gamma=gamma)
+    return -gamma * factor * _log_odds(pred=pred, target=target).sigmoid()
+
+
+def _focal_by_log_odds(
+    *, pred: Tensor, target: Tensor, alpha: float | list[float] | Tensor | None, gamma: float
+) -> Tensor:
+    first = _factor_by_log_odds(pred=pred, target=target, gamma=gamma) * _log_p_label(pred=pred, target=target)
+    factor = _focal_factor(pred=pred, target=target, gamma=gamma)
+    return -_alpha(pred, target, alpha) * (first + factor * _log_p_by_log_odds(pred=pred, target=target))
+
+
+def _focal_slope_line(
+    *, pred: Tensor, target: Tensor, alpha: float | list[float] | Tensor | None, gamma: float
+) -> Tensor:
+    outer = _focal_by_log_odds(pred=pred, target=target, alpha=alpha, gamma=gamma)
+    return outer[:, None] * _log_odds_slope(pred=pred, target=target)
+
+
 def _largest(alpha: float | list[float] | None) -> float:
     return 1.0 if alpha is None else max(alpha) if isinstance(alpha, list) else alpha
 
@@ -389,6 +465,30 @@ SOFTMAX_FOCAL = Loss(
     ),
     gradient=r"\frac{\partial \ell}{\partial z_k} = \alpha_y (1 - p_y)^\gamma "
     r"\left(1 - p_y - \gamma\,p_y \ln p_y\right) \left(\frac{p_k\,[k \ne y]}{1 - p_y} - [k = y]\right)",
+    derivation=(
+        Line(r"m = \ln \frac{p_y}{1 - p_y} = z_y - \ln \sum_{j \ne y} e^{z_j}", _log_odds),
+        Line(
+            r"\frac{\partial m}{\partial z_k} = [k = y] - \frac{e^{z_k}\,[k \ne y]}{\sum_{j \ne y} e^{z_j}}"
+            r" = [k = y] - \frac{p_k\,[k \ne y]}{1 - p_y}",
+            _log_odds_slope,
+        ),
+        Line(r"\frac{d \ln p_y}{dm} = \frac{d}{dm} \left(-\ln(1 + e^{-m})\right) = 1 - p_y", _log_p_by_log_odds),
+        Line(
+            r"\frac{df}{dm} = \gamma (1 - p_y)^{\gamma - 1} \cdot \left(-p_y (1 - p_y)\right) = -\gamma\,p_y f",
+            _factor_by_log_odds,
+        ),
+        Line(
+            r"\frac{d \ell}{dm} = -\alpha_y \left(\frac{df}{dm} \ln p_y + f\,\frac{d \ln p_y}{dm}\right)"
+            r" = -\alpha_y f \left(1 - p_y - \gamma\,p_y \ln p_y\right)",
+            _focal_by_log_odds,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial z_k} = \frac{d \ell}{dm} \cdot \frac{\partial m}{\partial z_k}"
+            r" = \alpha_y f \left(1 - p_y - \gamma\,p_y \ln p_y\right)"
+            r" \left(\frac{p_k\,[k \ne y]}{1 - p_y} - [k = y]\right)",
+            _focal_slope_line,
+        ),
+    ),
     params={
         "alpha": Vector("A weight for all classes, or one for each class.", None, 0.0, 10.0, nullable=True),
         "gamma": Number("How strongly rows that are already right are played down.", 2.0, 0.0, 10.0),
@@ -486,6 +586,18 @@ def _hinge_line(*, pred: Tensor, target: Tensor) -> Tensor:
     return (1 - _margin(pred=pred, target=target)).clamp(min=0)
 
 
+def _margin_slope(*, target: Tensor, **_: object) -> Tensor:
+    return target
+
+
+def _hinge_by_margin(*, pred: Tensor, target: Tensor) -> Tensor:
+    return -(_margin(pred=pred, target=target) < 1).to(pred.dtype)
+
+
+def _hinge_slope(*, pred: Tensor, target: Tensor) -> Tensor:
+    return _hinge_by_margin(pred=pred, target=target) * _margin_slope(target=target)
+
+
 _ALL_SCORES = "all real scores"
 
 HINGE = Loss(
@@ -503,6 +615,15 @@ HINGE = Loss(
     grad=_hinge_grad,
     formula=(Line(r"m = t\,s", _margin), Line(r"\ell = \max(0, 1 - m)", _hinge_line)),
     gradient=r"\frac{\partial \ell}{\partial s} = \begin{cases} -t & m < 1 \\ 0 & m \ge 1 \end{cases}",
+    derivation=(
+        Line(r"\frac{\partial m}{\partial s} = t", _margin_slope),
+        Line(r"\frac{d \ell}{dm} = \begin{cases} -1 & m < 1 \\ 0 & m \ge 1 \end{cases}", _hinge_by_margin),
+        Line(
+            r"\frac{\partial \ell}{\partial s} = \frac{d \ell}{dm} \cdot \frac{\partial m}{\partial s}"
+            r" = \begin{cases} -t & m < 1 \\ 0 & m \ge 1 \end{cases}",
+            _hinge_slope,
+        ),
+    ),
     params={},
     properties=Properties(
         convex_in_pred=yes(_ALL_SCORES),

@@ -71,6 +71,19 @@ def _kl_line(*, pred: Tensor, target: Tensor) -> Tensor:
     return _kl_terms_line(pred=pred, target=target).sum(-1)
 
 
+def _ratio_slope(*, pred: Tensor, target: Tensor) -> Tensor:
+    slope = -_ratio_line(pred=pred, target=target) / pred
+    return slope.where(target > 0, 0)
+
+
+def _term_by_ratio(*, pred: Tensor, target: Tensor) -> Tensor:
+    return target / _ratio_line(pred=pred, target=target)
+
+
+def _kl_slope(*, pred: Tensor, target: Tensor) -> Tensor:
+    return _term_by_ratio(pred=pred, target=target) * _ratio_slope(pred=pred, target=target)
+
+
 KL_DIVERGENCE = Loss(
     key="kl_divergence",
     name="Kullback-Leibler divergence",
@@ -90,6 +103,19 @@ KL_DIVERGENCE = Loss(
         Line(r"\ell = \sum_k d_k", _kl_line),
     ),
     gradient=r"\frac{\partial \ell}{\partial q_k} = -\frac{p_k}{q_k}, \quad 0 \text{ where } p_k = 0",
+    derivation=(
+        Line(
+            r"\frac{\partial r_k}{\partial q_k} = -\frac{p_k}{q_k^2} = -\frac{r_k}{q_k}"
+            r" \quad (0 \text{ where } p_k = 0)",
+            _ratio_slope,
+        ),
+        Line(r"\frac{\partial d_k}{\partial r_k} = \frac{p_k}{r_k}", _term_by_ratio),
+        Line(
+            r"\frac{\partial \ell}{\partial q_k} = \frac{\partial d_k}{\partial r_k} \cdot"
+            r" \frac{\partial r_k}{\partial q_k} = -\frac{p_k}{q_k}",
+            _kl_slope,
+        ),
+    ),
     params={},
     properties=Properties(
         convex_in_pred=yes(_ALL_PAIRS, source="Cover and Thomas (2006), Elements of information theory, section 2.7."),
@@ -100,7 +126,9 @@ KL_DIVERGENCE = Loss(
             {"pred": [[1e-6, 1 - 1e-6]], "target": [[1.0, 0.0]]},
             {"pred": [[2e-6, 1 - 2e-6]], "target": [[1.0, 0.0]]},
         ),
-        symmetric=no(_SWAP, {"pred": [[0.9, 0.1]], "target": [[0.5, 0.5]]}),
+        symmetric=no(
+            _SWAP, {"pred": [[0.9, 0.1]], "target": [[0.5, 0.5]]}, {"pred": [[0.5, 0.5]], "target": [[0.9, 0.1]]}
+        ),
     ),
     pitfalls=(
         "The order matters: this is the divergence of the target from the forecast, which makes the forecast cover "
@@ -181,6 +209,27 @@ def _js_line(*, pred: Tensor, target: Tensor) -> Tensor:
     return _middle_entropy_line(pred=pred, target=target) - _mean_entropy_line(pred=pred, target=target)
 
 
+def _middle_slope(*, pred: Tensor, **_: object) -> Tensor:
+    return torch.full_like(pred, 0.5)
+
+
+def _entropy_slope(p: Tensor) -> Tensor:
+    return -_log(p) - (p >= torch.finfo(p.dtype).tiny).to(p.dtype)
+
+
+def _entropy_by_middle(*, pred: Tensor, target: Tensor) -> Tensor:
+    return _entropy_slope(_middle_line(pred=pred, target=target))
+
+
+def _mean_entropy_slope(*, pred: Tensor, **_: object) -> Tensor:
+    return _entropy_slope(pred) / 2
+
+
+def _js_slope(*, pred: Tensor, target: Tensor) -> Tensor:
+    first = _entropy_by_middle(pred=pred, target=target) * _middle_slope(pred=pred)
+    return first - _mean_entropy_slope(pred=pred)
+
+
 JS_DIVERGENCE = Loss(
     key="js_divergence",
     name="Jensen-Shannon divergence",
@@ -201,6 +250,17 @@ JS_DIVERGENCE = Loss(
         Line(r"\ell = \frac{D(p \| m) + D(q \| m)}{2} = H(m) - \bar{H}", _js_line),
     ),
     gradient=r"\frac{\partial \ell}{\partial q_k} = \frac{1}{2} \ln \frac{q_k}{m_k}",
+    derivation=(
+        Line(r"\frac{\partial m_k}{\partial q_k} = \frac{1}{2}", _middle_slope),
+        Line(r"\frac{\partial H(m)}{\partial m_k} = -\ln m_k - 1", _entropy_by_middle),
+        Line(r"\frac{\partial \bar{H}}{\partial q_k} = \frac{-\ln q_k - 1}{2}", _mean_entropy_slope),
+        Line(
+            r"\frac{\partial \ell}{\partial q_k} = \frac{\partial H(m)}{\partial m_k} \cdot"
+            r" \frac{\partial m_k}{\partial q_k} - \frac{\partial \bar{H}}{\partial q_k}"
+            r" = \frac{1}{2} \ln \frac{q_k}{m_k}",
+            _js_slope,
+        ),
+    ),
     params={},
     properties=Properties(
         convex_in_pred=yes(_ALL_PAIRS),

@@ -36,6 +36,13 @@ def _margin(*, pred: Tensor, target: Tensor, **_: object) -> Tensor:
     return target * pred
 
 
+def _margin_slope(*, target: Tensor, **_: object) -> Tensor:
+    return target
+
+
+_MARGIN_SLOPE = Line(r"\frac{\partial m}{\partial s} = t", _margin_slope)
+
+
 # --- squared hinge
 
 
@@ -65,6 +72,14 @@ def _squared_hinge_line(*, pred: Tensor, target: Tensor) -> Tensor:
     return (margin - 1).square().where(margin < 1, 0)
 
 
+def _squared_hinge_by_margin(*, pred: Tensor, target: Tensor) -> Tensor:
+    return 2 * (_margin(pred=pred, target=target) - 1).clamp(max=0)
+
+
+def _squared_hinge_slope(*, pred: Tensor, target: Tensor) -> Tensor:
+    return _squared_hinge_by_margin(pred=pred, target=target) * _margin_slope(target=target)
+
+
 SQUARED_HINGE = Loss(
     key="squared_hinge",
     name="Squared hinge loss",
@@ -83,6 +98,18 @@ SQUARED_HINGE = Loss(
         Line(r"\ell = \begin{cases} (m - 1)^2 & m < 1 \\ 0 & m \ge 1 \end{cases}", _squared_hinge_line),
     ),
     gradient=r"\frac{\partial \ell}{\partial s} = -2\,t\,\max(0, 1 - m)",
+    derivation=(
+        _MARGIN_SLOPE,
+        Line(
+            r"\frac{d \ell}{dm} = \begin{cases} 2 (m - 1) & m < 1 \\ 0 & m \ge 1 \end{cases} = -2 \max(0, 1 - m)",
+            _squared_hinge_by_margin,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial s} = \frac{d \ell}{dm} \cdot \frac{\partial m}{\partial s}"
+            r" = -2\,t\,\max(0, 1 - m)",
+            _squared_hinge_slope,
+        ),
+    ),
     params={},
     properties=Properties(
         convex_in_pred=yes(_ALL_SCORES),
@@ -141,6 +168,14 @@ def _exponential_line(*, pred: Tensor, target: Tensor) -> Tensor:
     return 1 / _margin(pred=pred, target=target).exp()
 
 
+def _exponential_by_margin(*, pred: Tensor, target: Tensor) -> Tensor:
+    return -_exponential_line(pred=pred, target=target)
+
+
+def _exponential_slope(*, pred: Tensor, target: Tensor) -> Tensor:
+    return _exponential_by_margin(pred=pred, target=target) * _margin_slope(target=target)
+
+
 EXPONENTIAL = Loss(
     key="exponential",
     name="Exponential loss",
@@ -156,6 +191,14 @@ EXPONENTIAL = Loss(
     grad=_exponential_grad,
     formula=(Line(r"m = t\,s", _margin), Line(r"\ell = e^{-m} = \frac{1}{e^{m}}", _exponential_line)),
     gradient=r"\frac{\partial \ell}{\partial s} = -t\,e^{-m}",
+    derivation=(
+        _MARGIN_SLOPE,
+        Line(r"\frac{d \ell}{dm} = -e^{-m} = -\ell", _exponential_by_margin),
+        Line(
+            r"\frac{\partial \ell}{\partial s} = \frac{d \ell}{dm} \cdot \frac{\partial m}{\partial s} = -t\,e^{-m}",
+            _exponential_slope,
+        ),
+    ),
     params={},
     properties=Properties(
         convex_in_pred=yes(_ALL_SCORES),
@@ -231,6 +274,23 @@ def _multiclass_hinge_line(*, pred: Tensor, target: Tensor) -> Tensor:
     return 1 - _lead_line(pred=pred, target=target).clamp(max=1)
 
 
+def _rival_slope(*, pred: Tensor, target: Tensor) -> Tensor:
+    at_top = _rivals(pred, target) == _rival_line(pred=pred, target=target)[:, None]
+    return at_top / at_top.sum(-1, keepdim=True, dtype=pred.dtype)
+
+
+def _lead_slope(*, pred: Tensor, target: Tensor) -> Tensor:
+    return is_label(pred, target).to(pred.dtype) - _rival_slope(pred=pred, target=target)
+
+
+def _multiclass_hinge_by_lead(*, pred: Tensor, target: Tensor) -> Tensor:
+    return -(_lead_line(pred=pred, target=target) < 1).to(pred.dtype)
+
+
+def _multiclass_hinge_slope(*, pred: Tensor, target: Tensor) -> Tensor:
+    return _multiclass_hinge_by_lead(pred=pred, target=target)[:, None] * _lead_slope(pred=pred, target=target)
+
+
 MULTICLASS_HINGE = Loss(
     key="multiclass_hinge",
     name="Multi-class hinge loss (Crammer and Singer)",
@@ -252,6 +312,20 @@ MULTICLASS_HINGE = Loss(
     gradient=r"\frac{\partial \ell}{\partial s_y} = -1, \quad "
     r"\frac{\partial \ell}{\partial s_r} = 1 \text{ for the strongest rival, shared in a tie;} "
     r"\quad 0 \text{ where } m \ge 1",
+    derivation=(
+        Line(
+            r"\frac{\partial r}{\partial s_k} = \frac{1}{n}\,[k \ne y]\,[s_k = r],"
+            r" \quad n = \sum_{j \ne y} [s_j = r]",
+            _rival_slope,
+        ),
+        Line(r"\frac{\partial m}{\partial s_k} = [k = y] - \frac{\partial r}{\partial s_k}", _lead_slope),
+        Line(r"\frac{d \ell}{dm} = \begin{cases} -1 & m < 1 \\ 0 & m \ge 1 \end{cases}", _multiclass_hinge_by_lead),
+        Line(
+            r"\frac{\partial \ell}{\partial s_k} = \frac{d \ell}{dm} \cdot \frac{\partial m}{\partial s_k}"
+            r" = [m < 1] \left(\frac{\partial r}{\partial s_k} - [k = y]\right)",
+            _multiclass_hinge_slope,
+        ),
+    ),
     params={},
     properties=Properties(
         convex_in_logits=yes(_ALL_SCORES),
@@ -337,6 +411,26 @@ def _multi_margin_line(*, pred: Tensor, target: Tensor, p: int, margin: float) -
     return every - margin**p / pred.shape[1]
 
 
+def _missing_slope(*, pred: Tensor, target: Tensor, margin: float, **_: object) -> Tensor:
+    short = _leads_line(pred=pred, target=target) < margin
+    return (short & ~is_label(pred, target)).to(pred.dtype)
+
+
+def _multi_margin_by_missing(*, pred: Tensor, target: Tensor, p: int, margin: float) -> Tensor:
+    missing = _missing_line(pred=pred, target=target, margin=margin)
+    return (p / pred.shape[1] * missing ** (p - 1)).masked_fill(is_label(pred, target), 0)
+
+
+def _rivals_slope(*, pred: Tensor, target: Tensor, p: int, margin: float) -> Tensor:
+    outer = _multi_margin_by_missing(pred=pred, target=target, p=p, margin=margin)
+    return outer * _missing_slope(pred=pred, target=target, margin=margin)
+
+
+def _multi_margin_slope(*, pred: Tensor, target: Tensor, p: int, margin: float) -> Tensor:
+    rivals = _rivals_slope(pred=pred, target=target, p=p, margin=margin)
+    return rivals.where(~is_label(pred, target), -rivals.sum(-1, keepdim=True))
+
+
 MULTI_MARGIN = Loss(
     key="multi_margin",
     name="Multi-margin loss (Weston and Watkins)",
@@ -359,6 +453,26 @@ MULTI_MARGIN = Loss(
     ),
     gradient=r"\frac{\partial \ell}{\partial s_k} = \frac{p}{K} d_k^{p - 1} [d_k > 0] \quad (k \ne y), \quad "
     r"\frac{\partial \ell}{\partial s_y} = -\sum_{k \ne y} \frac{\partial \ell}{\partial s_k}",
+    derivation=(
+        Line(
+            r"\frac{\partial d_k}{\partial s_k} = -\frac{\partial d_k}{\partial s_y} = [d_k > 0]"
+            r" \quad (k \ne y; \text{ else } 0)",
+            _missing_slope,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial d_k} = \frac{p}{K} d_k^{p - 1} \quad (k \ne y; \text{ else } 0)",
+            _multi_margin_by_missing,
+        ),
+        Line(
+            r"g_k = \frac{\partial \ell}{\partial d_k} \cdot \frac{\partial d_k}{\partial s_k}"
+            r" = \frac{p}{K} d_k^{p - 1} [d_k > 0] \quad (k \ne y; \text{ else } 0)",
+            _rivals_slope,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial s_k} = \begin{cases} g_k & k \ne y \\ -\sum_j g_j & k = y \end{cases}",
+            _multi_margin_slope,
+        ),
+    ),
     params={
         "p": Number("Power of what is missing to the margin.", 1, 1, 2, integer=True),
         "margin": Number("The lead wanted over each rival.", 1.0, 0.01, 100.0, "log"),

@@ -16,16 +16,22 @@ from lossviz.losses._checks import (
 from lossviz.losses._logits import (
     ALL_LOGITS,
     CLASS_INPUTS,
+    LOG_P_SLOPE,
+    P_SLOPE,
+    SOFTMAX,
     SOFTMAX_FORECAST,
     at_label,
     ce_line,
     check_class_logits,
     is_label,
     log_p_label,
+    log_p_slope_line,
     p_line,
+    p_slope_line,
     rest,
     rest_line,
     shifted_line,
+    softmax_line,
     surplus,
 )
 from lossviz.losses.entry import (
@@ -79,6 +85,10 @@ def _nll_line(*, pred: Tensor, target: Tensor) -> Tensor:
     return -(_one_hot_line(pred=pred, target=target) * pred).sum(-1)
 
 
+def _nll_slope(*, pred: Tensor, target: Tensor) -> Tensor:
+    return -_one_hot_line(pred=pred, target=target)
+
+
 _LOG_PROBABILITIES = "log-probabilities"
 
 NLL = Loss(
@@ -96,6 +106,14 @@ NLL = Loss(
     grad=_nll_grad,
     formula=(Line(r"o_k = [k = y]", _one_hot_line), Line(r"\ell = -\sum_k o_k \ln p_k", _nll_line)),
     gradient=r"\frac{\partial \ell}{\partial \ln p_k} = -[k = y]",
+    derivation=(
+        Line(r"\frac{\partial}{\partial \ln p_k} \left(o_k \ln p_k\right) = o_k", _one_hot_line),
+        Line(
+            r"\frac{\partial \ell}{\partial \ln p_k}"
+            r" = -\sum_j \frac{\partial}{\partial \ln p_k} \left(o_j \ln p_j\right) = -o_k = -[k = y]",
+            _nll_slope,
+        ),
+    ),
     params={},
     properties=Properties(
         convex_in_pred=yes(_LOG_PROBABILITIES),
@@ -180,6 +198,15 @@ def _smoothing_line(*, pred: Tensor, target: Tensor, smoothing: float, spread: s
     return _log_sum_line(pred=pred) - (q * shifted_line(pred=pred)).sum(-1)
 
 
+def _unshifted_line(*, pred: Tensor, target: Tensor, smoothing: float, spread: str) -> Tensor:
+    q = _smoothed(pred=pred, target=target, smoothing=smoothing, spread=spread)
+    return pred.logsumexp(-1) - (q * pred).sum(-1)
+
+
+def _smoothing_slope(*, pred: Tensor, target: Tensor, smoothing: float, spread: str) -> Tensor:
+    return softmax_line(pred=pred) - _smoothed(pred=pred, target=target, smoothing=smoothing, spread=spread)
+
+
 LABEL_SMOOTHING_CE = Loss(
     key="label_smoothing_ce",
     name="Label-smoothed cross-entropy",
@@ -200,6 +227,16 @@ LABEL_SMOOTHING_CE = Loss(
         Line(r"\ell = -\sum_k q_k \ln p_k = L - \sum_k q_k s_k", _smoothing_line),
     ),
     gradient=r"\frac{\partial \ell}{\partial z_k} = p_k - q_k",
+    derivation=(
+        Line(
+            r"\ell = \ln \sum_j e^{z_j} - \sum_j q_j z_j"
+            r" \quad \left(\max_j z_j \text{ cancels, since } \sum_j q_j = 1\right)",
+            _unshifted_line,
+        ),
+        SOFTMAX,
+        Line(r"\frac{\partial}{\partial z_k} \sum_j q_j z_j = q_k", _smoothed),
+        Line(r"\frac{\partial \ell}{\partial z_k} = p_k - q_k", _smoothing_slope),
+    ),
     params={
         "smoothing": Number("The share of the label that is given away.", 0.1, 0.0, 0.99),
         "spread": Choice("Who gets it: all classes, or all but the label's.", "all", ("all", "others")),
@@ -328,6 +365,19 @@ def _balanced_line(
     return weight[target] * ce_line(pred=pred, target=target)
 
 
+def _balanced_by_log_p(
+    *, pred: Tensor, target: Tensor, beta: float, samples_per_class: float | list[float] | Tensor
+) -> Tensor:
+    return -_weight_line(pred=pred, beta=beta, samples_per_class=samples_per_class)[target]
+
+
+def _balanced_slope(
+    *, pred: Tensor, target: Tensor, beta: float, samples_per_class: float | list[float] | Tensor
+) -> Tensor:
+    outer = _balanced_by_log_p(pred=pred, target=target, beta=beta, samples_per_class=samples_per_class)
+    return outer[:, None] * log_p_slope_line(pred=pred, target=target)
+
+
 def _largest_weight(params: Params) -> float:
     counts: float | list[float] = params["samples_per_class"]
     if not isinstance(counts, list):
@@ -357,6 +407,19 @@ CLASS_BALANCED_CE = Loss(
         Line(r"\ell = -w_y \ln p_y", _balanced_line),
     ),
     gradient=r"\frac{\partial \ell}{\partial z_k} = w_y \left(p_k - [k = y]\right)",
+    derivation=(
+        SOFTMAX,
+        LOG_P_SLOPE,
+        Line(
+            r"\frac{\partial \ell}{\partial \ln p_y} = -w_y \quad (w_y \text{ does not depend on } z)",
+            _balanced_by_log_p,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial z_k} = \frac{\partial \ell}{\partial \ln p_y} \cdot"
+            r" \frac{\partial \ln p_y}{\partial z_k} = w_y \left(p_k - [k = y]\right)",
+            _balanced_slope,
+        ),
+    ),
     params={
         "beta": Number("From equal weights at 0 to inverse counts near 1.", 0.999, 0.0, 0.999999999),
         "samples_per_class": Vector("Training samples of each class, or one number for all.", 100.0, 1.0, 1e9),
@@ -427,6 +490,10 @@ def _poly_line(*, pred: Tensor, target: Tensor, epsilon: float) -> Tensor:
     return ce_line(pred=pred, target=target) + epsilon * rest_line(pred=pred, target=target)
 
 
+def _poly_slope_line(*, pred: Tensor, target: Tensor, epsilon: float) -> Tensor:
+    return -log_p_slope_line(pred=pred, target=target) - epsilon * p_slope_line(pred=pred, target=target)
+
+
 def _poly_slope(params: Params) -> float:
     return max(1.0, 1 + params["epsilon"])
 
@@ -450,6 +517,17 @@ POLY1_CE = Loss(
         Line(r"\ell = -\ln p_y + \varepsilon\,(1 - p_y)", _poly_line),
     ),
     gradient=r"\frac{\partial \ell}{\partial z_k} = (1 + \varepsilon p_y) \left(p_k - [k = y]\right)",
+    derivation=(
+        SOFTMAX,
+        LOG_P_SLOPE,
+        P_SLOPE,
+        Line(
+            r"\frac{\partial \ell}{\partial z_k} = -\frac{\partial \ln p_y}{\partial z_k}"
+            r" - \varepsilon\,\frac{\partial p_y}{\partial z_k}"
+            r" = (1 + \varepsilon p_y) \left(p_k - [k = y]\right)",
+            _poly_slope_line,
+        ),
+    ),
     params={"epsilon": Number("What is added to the first coefficient of the series.", 2.0, -1.0, 10.0)},
     properties=Properties(
         convex_in_logits=no(
@@ -534,6 +612,14 @@ def _squentropy_line(*, pred: Tensor, target: Tensor) -> Tensor:
     return ce_line(pred=pred, target=target) + wrong / (pred.shape[1] - 1)
 
 
+def _square_slope(*, pred: Tensor, target: Tensor) -> Tensor:
+    return (2 * pred / (pred.shape[1] - 1)).masked_fill(is_label(pred, target), 0)
+
+
+def _squentropy_slope(*, pred: Tensor, target: Tensor) -> Tensor:
+    return -log_p_slope_line(pred=pred, target=target) + _square_slope(pred=pred, target=target)
+
+
 SQUENTROPY = Loss(
     key="squentropy",
     name="Squentropy",
@@ -553,6 +639,16 @@ SQUENTROPY = Loss(
         Line(r"\ell = -\ln p_y + S", _squentropy_line),
     ),
     gradient=r"\frac{\partial \ell}{\partial z_k} = p_k - [k = y] + \frac{2 z_k}{K - 1} [k \ne y]",
+    derivation=(
+        SOFTMAX,
+        LOG_P_SLOPE,
+        Line(r"\frac{\partial S}{\partial z_k} = \frac{2 z_k}{K - 1} [k \ne y]", _square_slope),
+        Line(
+            r"\frac{\partial \ell}{\partial z_k} = -\frac{\partial \ln p_y}{\partial z_k}"
+            r" + \frac{\partial S}{\partial z_k} = p_k - [k = y] + \frac{2 z_k}{K - 1} [k \ne y]",
+            _squentropy_slope,
+        ),
+    ),
     params={},
     properties=Properties(
         convex_in_logits=yes(ALL_LOGITS),
@@ -624,6 +720,19 @@ def _taylor_line(*, pred: Tensor, target: Tensor, n: int) -> Tensor:
     return total
 
 
+def _taylor_by_rest(*, pred: Tensor, target: Tensor, n: int) -> Tensor:
+    r = rest_line(pred=pred, target=target)
+    total = torch.zeros_like(r)
+    for _ in range(n):
+        total = 1 + r * total
+    return total
+
+
+def _taylor_slope(*, pred: Tensor, target: Tensor, n: int) -> Tensor:
+    outer = _taylor_by_rest(pred=pred, target=target, n=n)
+    return -outer[:, None] * p_slope_line(pred=pred, target=target)
+
+
 def _harmonic(n: int) -> float:
     return sum(1 / k for k in range(1, n + 1))
 
@@ -652,6 +761,20 @@ TAYLOR_CE = Loss(
         Line(r"\ell = \sum_{k=1}^{n} \frac{r^k}{k}", _taylor_line),
     ),
     gradient=r"\frac{\partial \ell}{\partial z_k} = \left(1 - r^n\right) \left(p_k - [k = y]\right)",
+    derivation=(
+        SOFTMAX,
+        LOG_P_SLOPE,
+        P_SLOPE,
+        Line(
+            r"\frac{d \ell}{dr} = \sum_{i=1}^{n} r^{i - 1} = \frac{1 - r^n}{1 - r} = \frac{1 - r^n}{p_y}",
+            _taylor_by_rest,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial z_k} = \frac{d \ell}{dr} \cdot"
+            r" \left(-\frac{\partial p_y}{\partial z_k}\right) = \left(1 - r^n\right) \left(p_k - [k = y]\right)",
+            _taylor_slope,
+        ),
+    ),
     params={"n": Number("How many terms of the series are kept.", 2, 1, 50, integer=True)},
     properties=Properties(
         convex_in_logits=no(ALL_LOGITS, {"pred": [[-10.0, 0.0]], "target": [0]}, {"pred": [[0.0, 0.0]], "target": [0]}),
@@ -734,6 +857,14 @@ def _brier_line(*, pred: Tensor, target: Tensor) -> Tensor:
     return 1 - 2 * _p_y_line(pred=pred, target=target) + _squares_line(pred=pred)
 
 
+def _squares_slope(*, pred: Tensor, **_: object) -> Tensor:
+    return 2 * pred
+
+
+def _brier_slope(*, pred: Tensor, target: Tensor) -> Tensor:
+    return _squares_slope(pred=pred) - 2 * _one_hot_line(pred=pred, target=target)
+
+
 _ALL_DISTRIBUTIONS = "all probabilities"
 
 BRIER = Loss(
@@ -755,6 +886,15 @@ BRIER = Loss(
         Line(r"\ell = \sum_k (p_k - [k = y])^2 = 1 - 2 p_y + S", _brier_line),
     ),
     gradient=r"\frac{\partial \ell}{\partial p_k} = 2 \left(p_k - [k = y]\right)",
+    derivation=(
+        Line(r"\frac{\partial p_y}{\partial p_k} = [k = y]", _one_hot_line),
+        Line(r"\frac{\partial S}{\partial p_k} = 2 p_k", _squares_slope),
+        Line(
+            r"\frac{\partial \ell}{\partial p_k} = -2\,\frac{\partial p_y}{\partial p_k}"
+            r" + \frac{\partial S}{\partial p_k} = 2 \left(p_k - [k = y]\right)",
+            _brier_slope,
+        ),
+    ),
     params={},
     properties=Properties(
         convex_in_pred=yes(_ALL_DISTRIBUTIONS),

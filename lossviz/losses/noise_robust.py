@@ -10,11 +10,16 @@ from lossviz.losses._checks import require_classes
 from lossviz.losses._logits import (
     ALL_LOGITS,
     CLASS_INPUTS,
+    LOG_P_SLOPE,
+    P_SLOPE,
+    SOFTMAX,
     SOFTMAX_FORECAST,
     ce_line,
     check_class_logits,
     is_label,
     log_p_label,
+    log_p_slope_line,
+    p_slope_line,
     rest,
     rest_line,
     shifted_line,
@@ -65,6 +70,19 @@ def _generalized_line(*, pred: Tensor, target: Tensor, q: float) -> Tensor:
     return -(1 + x.exp()) * (x / 2).tanh() / q
 
 
+def _power_slope(*, pred: Tensor, target: Tensor, q: float) -> Tensor:
+    return q * log_p_slope_line(pred=pred, target=target)
+
+
+def _generalized_by_power(*, pred: Tensor, target: Tensor, q: float) -> Tensor:
+    return -_power_line(pred=pred, target=target, q=q).exp() / q
+
+
+def _generalized_slope(*, pred: Tensor, target: Tensor, q: float) -> Tensor:
+    outer = _generalized_by_power(pred=pred, target=target, q=q)
+    return outer[:, None] * _power_slope(pred=pred, target=target, q=q)
+
+
 GENERALIZED_CE = Loss(
     key="generalized_ce",
     name="Generalized cross-entropy",
@@ -84,6 +102,24 @@ GENERALIZED_CE = Loss(
         Line(r"\ell = \frac{1 - p_y^q}{q} = -\frac{(1 + e^x) \tanh(x / 2)}{q}", _generalized_line),
     ),
     gradient=r"\frac{\partial \ell}{\partial z_k} = p_y^q \left(p_k - [k = y]\right)",
+    derivation=(
+        SOFTMAX,
+        LOG_P_SLOPE,
+        Line(
+            r"\frac{\partial x}{\partial z_k} = q\,\frac{\partial \ln p_y}{\partial z_k}"
+            r" = q \left([k = y] - p_k\right)",
+            _power_slope,
+        ),
+        Line(
+            r"\frac{d \ell}{dx} = \frac{d}{dx}\,\frac{1 - e^x}{q} = -\frac{e^x}{q} = -\frac{p_y^q}{q}",
+            _generalized_by_power,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial z_k} = \frac{d \ell}{dx} \cdot \frac{\partial x}{\partial z_k}"
+            r" = p_y^q \left(p_k - [k = y]\right)",
+            _generalized_slope,
+        ),
+    ),
     params={"q": Number("The larger, the less a wrong label counts.", 0.7, 1e-8, 1.0)},
     properties=Properties(
         convex_in_logits=no(ALL_LOGITS, {"pred": [[-10.0, 0.0]], "target": [0]}, {"pred": [[0.0, 0.0]], "target": [0]}),
@@ -157,6 +193,15 @@ def _symmetric_line(*, pred: Tensor, target: Tensor, alpha: float, beta: float, 
     return alpha * ce_line(pred=pred, target=target) + beta * _reverse_line(pred=pred, target=target, A=A)
 
 
+def _reverse_slope(*, pred: Tensor, target: Tensor, A: float, **_: object) -> Tensor:
+    return A * p_slope_line(pred=pred, target=target)
+
+
+def _symmetric_slope(*, pred: Tensor, target: Tensor, alpha: float, beta: float, A: float) -> Tensor:
+    reverse = _reverse_slope(pred=pred, target=target, A=A)
+    return -alpha * log_p_slope_line(pred=pred, target=target) + beta * reverse
+
+
 def _reverse_weight(params: Params) -> float:
     return -params["beta"] * params["A"]
 
@@ -180,6 +225,21 @@ SYMMETRIC_CE = Loss(
         Line(r"\ell = \alpha C + \beta R", _symmetric_line),
     ),
     gradient=r"\frac{\partial \ell}{\partial z_k} = (\alpha - \beta A p_y) \left(p_k - [k = y]\right)",
+    derivation=(
+        SOFTMAX,
+        LOG_P_SLOPE,
+        P_SLOPE,
+        Line(
+            r"\frac{\partial R}{\partial z_k} = A\,\frac{\partial p_y}{\partial z_k}"
+            r" = -A\,p_y \left(p_k - [k = y]\right)",
+            _reverse_slope,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial z_k} = -\alpha\,\frac{\partial \ln p_y}{\partial z_k}"
+            r" + \beta\,\frac{\partial R}{\partial z_k} = (\alpha - \beta A p_y) \left(p_k - [k = y]\right)",
+            _symmetric_slope,
+        ),
+    ),
     params={
         "alpha": Number("Weight of the cross-entropy.", 0.1, 0.0, 10.0),
         "beta": Number("Weight of the reverse cross-entropy.", 1.0, 0.0, 10.0),
@@ -343,6 +403,26 @@ def _bi_tempered_line(*, pred: Tensor, target: Tensor, t1: float, t2: float, smo
     return cross.sum(-1) - (label ** (2 - t1) - p ** (2 - t1)).sum(-1) / (2 - t1)
 
 
+def _forecast_slope(*, pred: Tensor, t2: float, **_: object) -> Tensor:
+    p = _forecast_line(pred=pred, t2=t2)
+    return p**t2
+
+
+def _level_slope(*, pred: Tensor, t2: float, **_: object) -> Tensor:
+    slope = _forecast_slope(pred=pred, t2=t2)
+    return slope / slope.sum(-1, keepdim=True)
+
+
+def _bi_tempered_by_p(*, pred: Tensor, target: Tensor, t1: float, t2: float, smoothing: float) -> Tensor:
+    p, label = _forecast_line(pred=pred, t2=t2), _smoothed(pred=pred, target=target, smoothing=smoothing)
+    return ((p - label) * p ** (t2 - t1)).where(p > 0, 0)
+
+
+def _bi_tempered_slope(*, pred: Tensor, target: Tensor, t1: float, t2: float, smoothing: float) -> Tensor:
+    direct = _bi_tempered_by_p(pred=pred, target=target, t1=t1, t2=t2, smoothing=smoothing)
+    return direct - _level_slope(pred=pred, t2=t2) * direct.sum(-1, keepdim=True)
+
+
 def _highest(params: Params) -> float:
     t1 = params["t1"]
     return 1 / (1 - t1) + (1 / (2 - t1) if params["smoothing"] else 0)
@@ -376,6 +456,29 @@ BI_TEMPERED = Loss(
     ),
     gradient=r"\frac{\partial \ell}{\partial z_k} = h_k - e_k \sum_j h_j, \quad "
     r"h_k = (p_k - y_k)\,p_k^{t_2 - t_1}, \quad e_k = \frac{p_k^{t_2}}{\sum_j p_j^{t_2}}",
+    derivation=(
+        Line(
+            r"\frac{d p_k}{d u_k} = p_k^{t_2}, \quad u_k = s_k - \lambda = z_k - \Lambda,"
+            r" \quad \Lambda = \lambda + \max_j z_j",
+            _forecast_slope,
+        ),
+        Line(
+            r"\sum_j p_j^{t_2} \left([j = k] - \frac{\partial \Lambda}{\partial z_k}\right) = 0"
+            r" \Rightarrow \frac{\partial \Lambda}{\partial z_k} = \frac{p_k^{t_2}}{\sum_j p_j^{t_2}} = e_k",
+            _level_slope,
+        ),
+        Line(
+            r"h_k = \frac{\partial \ell}{\partial p_k} \cdot \frac{d p_k}{d u_k}"
+            r" = \left(p_k^{1 - t_1} - y_k\,p_k^{-t_1}\right) p_k^{t_2}"
+            r" = (p_k - y_k)\,p_k^{t_2 - t_1} \quad (0 \text{ where } p_k = 0)",
+            _bi_tempered_by_p,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial z_k}"
+            r" = \sum_j h_j \left([j = k] - \frac{\partial \Lambda}{\partial z_k}\right) = h_k - e_k \sum_j h_j",
+            _bi_tempered_slope,
+        ),
+    ),
     params={
         "t1": Number("Temperature of the logarithm: the lower, the less one wrong label can cost.", 0.8, 0.0, 1.0),
         "t2": Number("Temperature of the softmax: the higher, the heavier its tails.", 1.2, 0.8, 5.0),

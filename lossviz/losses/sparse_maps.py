@@ -81,6 +81,25 @@ def _sparsemax_line(*, pred: Tensor, target: Tensor) -> Tensor:
     return 0.5 * squares.sum(-1) + 0.5 - at_label(scores, target)
 
 
+def _sparse_threshold_slope(*, pred: Tensor, **_: object) -> Tensor:
+    kept = _sparse_p_line(pred=pred) > 0
+    return kept / kept.sum(-1, keepdim=True, dtype=pred.dtype)
+
+
+def _squares_slope(*, pred: Tensor, **_: object) -> Tensor:
+    return shifted_line(pred=pred).masked_fill(_sparse_p_line(pred=pred) == 0, 0)
+
+
+def _threshold_squares_slope(*, pred: Tensor, **_: object) -> Tensor:
+    count = (_sparse_p_line(pred=pred) > 0).sum(-1, keepdim=True)
+    return count * _sparse_threshold_line(pred=pred) * _sparse_threshold_slope(pred=pred)
+
+
+def _sparsemax_slope(*, pred: Tensor, target: Tensor) -> Tensor:
+    p = _squares_slope(pred=pred) - _threshold_squares_slope(pred=pred)
+    return p - is_label(pred, target).to(pred.dtype)
+
+
 SPARSEMAX_LOSS = Loss(
     key="sparsemax_loss",
     name="Sparsemax loss",
@@ -105,6 +124,28 @@ SPARSEMAX_LOSS = Loss(
         ),
     ),
     gradient=r"\frac{\partial \ell}{\partial z_k} = p_k - [k = y]",
+    derivation=(
+        Line(
+            r"\sum_{p_j > 0} \left([j = k] - \frac{\partial \tau}{\partial s_k}\right) = 0"
+            r" \Rightarrow \frac{\partial \tau}{\partial s_k} = \frac{[p_k > 0]}{n}, \quad n = \sum_j [p_j > 0]",
+            _sparse_threshold_slope,
+        ),
+        Line(
+            r"\frac{\partial}{\partial s_k} \left(\frac{1}{2} \sum_{p_j > 0} s_j^2\right) = s_k\,[p_k > 0]",
+            _squares_slope,
+        ),
+        Line(
+            r"\frac{\partial}{\partial s_k} \left(\frac{1}{2} \sum_{p_j > 0} \tau^2\right)"
+            r" = n \tau\,\frac{\partial \tau}{\partial s_k} = \tau\,[p_k > 0]",
+            _threshold_squares_slope,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial z_k} = \frac{\partial \ell}{\partial s_k}"
+            r" = (s_k - \tau)\,[p_k > 0] - [k = y] = p_k - [k = y]"
+            r" \quad \left(\max_j z_j \text{ cancels, since } \sum_k p_k = 1\right)",
+            _sparsemax_slope,
+        ),
+    ),
     params={},
     properties=Properties(
         convex_in_logits=yes(ALL_LOGITS, source="Blondel, Martins and Niculae (2020), arXiv:1901.02324."),
@@ -200,6 +241,24 @@ def _entmax_line(*, pred: Tensor, target: Tensor) -> Tensor:
     return 2 * threshold + 2 / 3 * cubes + 4 / 3 - at_label(shifted_line(pred=pred), target)
 
 
+def _entmax_root_line(*, pred: Tensor, **_: object) -> Tensor:
+    return _entmax_p_line(pred=pred).sqrt()
+
+
+def _entmax_threshold_slope(*, pred: Tensor, **_: object) -> Tensor:
+    root = _entmax_root_line(pred=pred)
+    return root / (2 * root.sum(-1, keepdim=True))
+
+
+def _cubes_slope(*, pred: Tensor, **_: object) -> Tensor:
+    return _entmax_p_line(pred=pred) - 2 * _entmax_threshold_slope(pred=pred)
+
+
+def _entmax_slope(*, pred: Tensor, target: Tensor) -> Tensor:
+    first = 2 * _entmax_threshold_slope(pred=pred) + _cubes_slope(pred=pred)
+    return first - is_label(pred, target).to(pred.dtype)
+
+
 ENTMAX15_LOSS = Loss(
     key="entmax15_loss",
     name="1.5-entmax loss",
@@ -224,6 +283,26 @@ ENTMAX15_LOSS = Loss(
         ),
     ),
     gradient=r"\frac{\partial \ell}{\partial z_k} = p_k - [k = y]",
+    derivation=(
+        Line(r"r_k = p_k^{1/2} = \max\left(0, \frac{s_k}{2} - \tau\right)", _entmax_root_line),
+        Line(
+            r"\sum_j 2 r_j \left(\frac{[j = k]}{2} - \frac{\partial \tau}{\partial s_k}\right) = 0"
+            r" \Rightarrow \frac{\partial \tau}{\partial s_k} = \frac{r_k}{2 \sum_j r_j}",
+            _entmax_threshold_slope,
+        ),
+        Line(
+            r"\frac{\partial}{\partial s_k} \left(\frac{2}{3} \sum_j r_j^3\right)"
+            r" = \sum_j 2 r_j^2 \left(\frac{[j = k]}{2} - \frac{\partial \tau}{\partial s_k}\right)"
+            r" = p_k - 2\,\frac{\partial \tau}{\partial s_k}",
+            _cubes_slope,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial z_k} = \frac{\partial \ell}{\partial s_k}"
+            r" = 2\,\frac{\partial \tau}{\partial s_k} + p_k - 2\,\frac{\partial \tau}{\partial s_k} - [k = y]"
+            r" = p_k - [k = y] \quad \left(\max_j z_j \text{ cancels, since } \sum_k p_k = 1\right)",
+            _entmax_slope,
+        ),
+    ),
     params={},
     properties=Properties(
         convex_in_logits=yes(ALL_LOGITS, source="Blondel, Martins and Niculae (2020), arXiv:1901.02324."),
