@@ -12,7 +12,8 @@ import torch
 
 from lossviz.losses import CATALOGUE
 from lossviz.losses.entry import Loss
-from lossviz.scenes import MAX_LOSSES, Frame, Scene, get_scene
+from lossviz.losses.proof import Proof
+from lossviz.scenes import EVERY_SCENE, MAX_LOSSES, Frame, Scene, get_scene
 from lossviz.scenes.state import plain
 
 T = TypeVar("T")
@@ -69,7 +70,7 @@ def parse_request(text: str | bytes) -> Request:
     if not isinstance(seq, int) or isinstance(seq, bool) or not 0 <= seq <= MAX_SEQ:
         raise MessageError(f"seq is {_short(seq)}; allowed: a whole number from 0 to {MAX_SEQ}.")
     try:
-        scene = get_scene(_typed(message, "scene", str))
+        scene = get_scene(_typed(message, "scene", str), EVERY_SCENE)
         losses = _losses(scene, _typed(message, "losses", list))
         handles = scene.parse_handles(_typed(message, "handles", dict))
         params = _params(losses, _typed(message, "params", dict))
@@ -82,8 +83,8 @@ def parse_request(text: str | bytes) -> Request:
 def encode(request: Request, frame: Frame) -> bytes:
     """Return a frame as bytes: uint32 header length, JSON header, spaces up to 8 bytes, little-endian float32 arrays.
 
-    The header holds ``seq``, ``handles`` and ``params`` as they were asked, ``numbers`` and ``lines`` (exact float64),
-    ``notes``, and ``arrays`` as ``[name, shape]`` in the order of their values. What is not finite is null.
+    The header holds ``seq``, ``handles`` and ``params`` as they were asked, ``numbers``, ``lines`` and ``proofs``
+    (exact float64), ``notes``, and ``arrays`` as ``[name, shape]`` in the order of their values. What is not finite is null.
     """
     arrays = {name: array.to(torch.float32).contiguous() for name, array in frame.arrays.items()}
     header = {
@@ -94,6 +95,7 @@ def encode(request: Request, frame: Frame) -> bytes:
         "lines": {
             key: [[v if isfinite(v) else None for v in line] for line in lines] for key, lines in frame.lines.items()
         },
+        "proofs": {key: _proof(proof) for key, proof in frame.proofs.items()},
         "notes": frame.notes,
         "arrays": [[name, list(array.shape)] for name, array in arrays.items()],
     }
@@ -112,6 +114,12 @@ def evaluate(request: Request) -> bytes:
 
 def _finite(numbers: Mapping[str, float]) -> dict[str, float | None]:
     return {name: value if isfinite(value) else None for name, value in numbers.items()}
+
+
+def _proof(proof: Proof) -> dict[str, Any]:
+    parts = {name: getattr(proof, name) for name in ("hand", "autograd", "difference", "left", "right", "deviation")}
+    finite = {name: value if value is not None and isfinite(value) else None for name, value in parts.items()}
+    return {**finite, "detached": proof.detached, "verdict": proof.verdict}
 
 
 def _short(value: object) -> str:

@@ -1,7 +1,6 @@
 """What a catalogue entry is: a loss, its parameters, formula and properties, and the same loss in other libraries."""
 
 import difflib
-import math
 import reprlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -467,14 +466,6 @@ class Loss:
             for name, param in self.params.items()
         }
 
-    def pytorch(self, params: Mapping[str, object] | None = None) -> str:
-        """The PyTorch snippet with its parameters filled in.
-
-        Raises:
-            ValueError: as ``resolve``.
-        """
-        return self.code.pytorch.format(**{name: _literal(value) for name, value in self.resolve(params).items()})
-
 
 def number_of_values(unreduced: Tensor, inputs: Inputs, params: Params) -> float:
     """The denominator of a plain mean."""
@@ -486,8 +477,10 @@ def number_of_rows(unreduced: Tensor, inputs: Inputs, params: Params) -> float:
     return unreduced.shape[0]
 
 
-def _literal(value: object) -> str:
-    return f"float({str(value)!r})" if isinstance(value, float) and not math.isfinite(value) else repr(value)
+def split_weight(name: str) -> tuple[str, str]:
+    """A network and its weight from the name of a gradient: ``("model", "0.bias")``; of a tensor ``("pred", "")``."""
+    owner, _, weight = name.partition(".")
+    return owner, weight
 
 
 def _is_number_between(value: object, low: float, high: float) -> TypeGuard[float]:

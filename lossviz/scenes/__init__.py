@@ -1,22 +1,29 @@
 """The scenes in display order. A scene knows losses and tensors, never a web page."""
 
+from collections.abc import Sequence
 from difflib import get_close_matches
 
 from lossviz.scenes.classes import CLASSES_SCENE
 from lossviz.scenes.regression import REGRESSION
 from lossviz.scenes.scene import MAX_LOSSES, Frame, Handle, Scene
+from lossviz.scenes.slice import SLICE
 
 SCENES: tuple[Scene, ...] = (REGRESSION, CLASSES_SCENE)
+"""What the explorer offers."""
 
 
-def get_scene(key: str) -> Scene:
+EVERY_SCENE: tuple[Scene, ...] = (*SCENES, SLICE)
+"""What the live socket evaluates: the catalogue has a scene of its own."""
+
+
+def get_scene(key: str, among: Sequence[Scene] = SCENES) -> Scene:
     """Return the scene with that key; raise ``ValueError`` naming the scenes there are."""
-    for scene in SCENES:
+    for scene in among:
         if scene.key == key:
             return scene
-    near = get_close_matches(key, [scene.key for scene in SCENES], 1, 0.5)
+    near = get_close_matches(key, [scene.key for scene in among], 1, 0.5)
     hint = f" Did you mean {near[0]}?" if near else ""
-    raise ValueError(f"Unknown scene {key[:40]!r}; there are {', '.join(s.key for s in SCENES)}.{hint}")
+    raise ValueError(f"Unknown scene {key[:40]!r}; there are {', '.join(s.key for s in among)}.{hint}")
 
 
-__all__ = ["MAX_LOSSES", "SCENES", "Frame", "Handle", "Scene", "get_scene"]
+__all__ = ["EVERY_SCENE", "MAX_LOSSES", "SCENES", "SLICE", "Frame", "Handle", "Scene", "get_scene"]

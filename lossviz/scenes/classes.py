@@ -16,6 +16,7 @@ from torch import Tensor
 
 from lossviz.losses import value_and_grad
 from lossviz.losses.entry import Loss
+from lossviz.losses.proof import Proof, prove
 from lossviz.scenes.scene import Frame, Handle, Params, Scene, formula_values
 
 CLASSES = 3
@@ -27,14 +28,29 @@ EDGE = 1e-3
 ARROW_ROWS = 9
 
 
-def inputs(handles: Mapping[str, float], input_kind: str) -> dict[str, Tensor]:
-    """Return ``pred`` ``(1, 3)`` float64 logits, ``target`` ``(1,)`` int64 class index and even class weights."""
-    logits = torch.tensor([[handles[f"z{k + 1}"] for k in range(CLASSES)]], dtype=torch.float64)
-    return {"pred": logits, "target": torch.tensor([int(handles["label"]) - 1]), **_weights()}
+def inputs(handles: Mapping[str, float], loss: Loss) -> dict[str, Tensor]:
+    """Return ``pred`` ``(1, 3)`` float64 logits, ``target`` ``(1,)`` int64 and, where taken, even class weights."""
+    return _accepted(loss, _logits(handles), torch.tensor([int(handles["label"]) - 1]))
 
 
-def accepted(loss: Loss, named: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Keep of ``named`` what ``loss`` takes: only some class losses have class weights."""
+def _proof(loss: Loss, handles: Mapping[str, float], params: Mapping[str, Any]) -> Proof:
+    """The slope by the logit of the labelled class."""
+    label = int(handles["label"])
+    way = torch.zeros(1, CLASSES, dtype=torch.float64)
+    way[0, label - 1] = 1.0
+
+    def at(logit: float) -> dict[str, Tensor]:
+        return inputs({**handles, f"z{label}": logit}, loss)
+
+    return prove(loss, at, handles[f"z{label}"], params, {"pred": way})
+
+
+def _logits(handles: Mapping[str, float]) -> Tensor:
+    return torch.tensor([[handles[f"z{k + 1}"] for k in range(CLASSES)]], dtype=torch.float64)
+
+
+def _accepted(loss: Loss, pred: Tensor, target: Tensor) -> dict[str, Tensor]:
+    named = {"pred": pred, "target": target, "weight": torch.ones(CLASSES, dtype=torch.float64)}
     return {name: named[name] for name in loss.inputs}
 
 
@@ -44,9 +60,9 @@ def views(losses: Sequence[Loss], handles: Mapping[str, float], params: Params, 
     chosen = {loss.key: loss.resolve(params.get(loss.key, {})) for loss in losses}
     target = int(handles["label"]) - 1
     gradients: list[Tensor] = []
-    probs = torch.softmax(inputs(handles, "classes")["pred"][0], -1)
+    probs = torch.softmax(_logits(handles)[0], -1)
     for loss in losses:
-        named = accepted(loss, inputs(handles, loss.input_kind))
+        named = inputs(handles, loss)
         try:
             value, grads = value_and_grad(loss, named, chosen[loss.key])
         except ValueError as error:
@@ -54,6 +70,8 @@ def views(losses: Sequence[Loss], handles: Mapping[str, float], params: Params, 
             gradients.append(torch.full_like(probs, torch.nan))
             continue
         gradients.append(grads["pred"][0])
+        if f"proof:{loss.key}" in wanted:
+            frame.proofs[loss.key] = _proof(loss, handles, chosen[loss.key])
         if f"formula:{loss.key}" in wanted:
             frame.lines[loss.key] = formula_values(loss, named, chosen[loss.key])
         slopes = {f"gradient.{k + 1}": grads["pred"][0, k].item() for k in range(CLASSES)}
@@ -70,13 +88,8 @@ def views(losses: Sequence[Loss], handles: Mapping[str, float], params: Params, 
     return frame
 
 
-def _weights() -> dict[str, Tensor]:
-    return {"weight": torch.ones(CLASSES, dtype=torch.float64)}
-
-
 def _rows(loss: Loss, probs: Tensor, target: int) -> dict[str, Tensor]:
-    named = {"pred": probs.log(), "target": torch.full((len(probs),), target), **_weights()}
-    return accepted(loss, named)
+    return _accepted(loss, probs.log(), torch.full((len(probs),), target))
 
 
 def _surface(loss: Loss, target: int, params: Mapping[str, Any]) -> Tensor:
@@ -119,7 +132,7 @@ CLASSES_SCENE = Scene(
         Handle("label", "Label", 1, CLASSES, 1, 2, whole=True),
     ),
     input_kinds=("classes",),
-    view_names=("bars", "surface", "arrows", "formula"),
+    view_names=("bars", "surface", "arrows", "formula", "proof"),
     inputs=inputs,
     views=views,
 )

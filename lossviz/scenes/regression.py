@@ -16,6 +16,7 @@ from torch import Tensor
 
 from lossviz.losses import value_and_grad
 from lossviz.losses.entry import Loss
+from lossviz.losses.proof import Proof, prove
 from lossviz.scenes.scene import Frame, Handle, Params, Scene, formula_values
 
 LOW, HIGH = -5.0, 5.0
@@ -26,7 +27,7 @@ TANGENT_REACH = 1.5
 ARROW_STEP = 0.25
 
 
-def inputs(handles: Mapping[str, float], input_kind: str) -> dict[str, Tensor]:
+def inputs(handles: Mapping[str, float], loss: Loss) -> dict[str, Tensor]:
     """Return ``pred`` and ``target``, shape ``(1,)``, float64; all of this scene's kinds take them as they are."""
     return {name: torch.tensor([handles[name]], dtype=torch.float64) for name in ("pred", "target")}
 
@@ -37,13 +38,15 @@ def views(losses: Sequence[Loss], handles: Mapping[str, float], params: Params, 
     chosen = {loss.key: loss.resolve(params.get(loss.key, {})) for loss in losses}
     for loss in losses:
         try:
-            value, grads = value_and_grad(loss, inputs(handles, loss.input_kind), chosen[loss.key])
+            value, grads = value_and_grad(loss, inputs(handles, loss), chosen[loss.key])
         except ValueError as error:
             frame.notes[loss.key] = str(error)
         else:
             frame.numbers[loss.key] = {"loss": value.item(), "gradient": grads["pred"].item()}
+            if f"proof:{loss.key}" in wanted:
+                frame.proofs[loss.key] = _proof(loss, handles, chosen[loss.key])
             if f"formula:{loss.key}" in wanted:
-                frame.lines[loss.key] = formula_values(loss, inputs(handles, loss.input_kind), chosen[loss.key])
+                frame.lines[loss.key] = formula_values(loss, inputs(handles, loss), chosen[loss.key])
     label = torch.full_like(GRID, handles["target"])
     if "curve" in wanted:
         frame.arrays["curve"] = torch.stack([_on_domain(loss, GRID, label, chosen[loss.key]) for loss in losses])
@@ -56,6 +59,13 @@ def views(losses: Sequence[Loss], handles: Mapping[str, float], params: Params, 
             target, pred = torch.meshgrid(SURFACE_GRID, SURFACE_GRID, indexing="ij")
             frame.arrays[f"surface:{loss.key}"] = _on_domain(loss, pred, target, chosen[loss.key])
     return frame
+
+
+def _proof(loss: Loss, handles: Mapping[str, float], params: Mapping[str, Any]) -> Proof:
+    def at(pred: float) -> dict[str, Tensor]:
+        return inputs({**handles, "pred": pred}, loss)
+
+    return prove(loss, at, handles["pred"], params, {"pred": torch.ones(1, dtype=torch.float64)})
 
 
 def _outside(loss: Loss, pred: Tensor, target: Tensor) -> Tensor:
@@ -98,7 +108,7 @@ REGRESSION = Scene(
         Handle("target", "Label", LOW, HIGH, 0.1, 0.5),
     ),
     input_kinds=("regression", "nonnegative"),
-    view_names=("curve", "derivative", "surface", "formula"),
+    view_names=("curve", "derivative", "surface", "formula", "proof"),
     inputs=inputs,
     views=views,
 )

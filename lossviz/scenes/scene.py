@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from lossviz.losses.entry import Loss
+from lossviz.losses.proof import Proof
 
 MAX_LOSSES = 8
 """Colours and dashes that can still be told apart end here."""
@@ -44,13 +45,14 @@ class Frame:
 
     ``numbers`` holds exact float64 values by loss and name; a loss that is undefined there has none and a sentence in
     ``notes`` instead. ``arrays`` hold what is drawn, by the names that the scene's views document. ``lines`` hold the
-    values of a formula's lines, by loss.
+    values of a formula's lines, by loss; ``proofs`` its gradient three ways.
     """
 
     numbers: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
     notes: dict[str, str] = field(default_factory=dict[str, str])
     arrays: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
     lines: dict[str, list[list[float]]] = field(default_factory=dict[str, list[list[float]]])
+    proofs: dict[str, Proof] = field(default_factory=dict[str, Proof])
 
 
 Params = Mapping[str, Mapping[str, Any]]
@@ -59,7 +61,7 @@ Params = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A geometry: ``inputs`` turns handles into a loss's named tensors, ``views`` draws frames.
+    """A geometry: ``inputs(handles, loss)`` gives a loss's named tensors, ``views`` draws frames.
 
     ``views(losses, handles, params, wanted)`` takes at most eight losses and answers the wanted views in one frame.
     """
@@ -70,7 +72,7 @@ class Scene:
     handles: tuple[Handle, ...]
     input_kinds: tuple[str, ...]
     view_names: tuple[str, ...]
-    inputs: Callable[[Mapping[str, float], str], dict[str, Tensor]]
+    inputs: Callable[[Mapping[str, float], Loss], dict[str, Any]]
     views: Callable[[Sequence[Loss], Mapping[str, float], Params, Sequence[str]], Frame]
 
     def losses(self, catalogue: Sequence[Loss]) -> tuple[Loss, ...]:

@@ -91,13 +91,12 @@ def check_numbers(page: Page, scene: str, params: dict[str, dict[str, Any]] | No
     """Compare every number shown with torch at the handles shown; returns both."""
     read = page.evaluate(READ)
     held = {name: value for name, value in read["handles"].items() if "." not in name}
-    kind = get_scene(scene).input_kinds[0]
     shown: dict[str, dict[str, float]] = {}
     for output in read["outputs"]:
         shown.setdefault(output["loss"], {})[output["name"]] = float(output["value"])
     assert shown
     for key, numbers in shown.items():
-        named = {name: t for name, t in get_scene(scene).inputs(held, kind).items() if name in get(key).inputs}
+        named = get_scene(scene).inputs(held, get(key))
         value, grads = value_and_grad(key, named, (params or {}).get(key))
         slopes = grads["pred"].flatten().tolist()
         names = ["gradient"] if len(slopes) == 1 else [f"gradient.{k + 1}" for k in range(len(slopes))]

@@ -79,7 +79,7 @@ def number(value: float) -> Tensor:
 def test_numbers_are_those_of_torch(scene: Scene, loss: Loss, params: dict[str, Any], data: st.DataObject):
     handles = data.draw(handles_of(scene))
     frame = scene.views([loss], handles, {loss.key: params}, [f"formula:{loss.key}"])
-    named = {name: tensor for name, tensor in scene.inputs(handles, loss.input_kind).items() if name in loss.inputs}
+    named = scene.inputs(handles, loss)
     try:
         value, grads = value_and_grad(loss, named, params)
     except ValueError as error:

@@ -1,0 +1,192 @@
+"""What a counter-example shows: the numbers behind a "no" among a loss's properties, computed anew each time."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lossviz.losses import value_and_grad
+from lossviz.losses.entry import CounterExample, Loss, Params
+
+REGRESSION_KINDS = ("regression", "nonnegative", "positive", "counts", "mean_variance")
+CLASS_KINDS = ("classes", "probabilities", "log_probabilities")
+LABEL_KINDS = (*CLASS_KINDS, "binary", "binary_probabilities", "margin")
+SEGMENT = torch.linspace(0, 1, 81, dtype=torch.float64)
+GRID = 40
+"""Steps of a share of 1 when the cheapest prediction is looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """A counter-example at work.
+
+    Attributes:
+        sentence: English, with ``{name}`` for each number.
+        numbers: what was computed, by name.
+        segment: where the claim is about the way between two points (convexity): the loss at 81 places on it, the
+            first and the last of them the points; ``None`` for other claims.
+    """
+
+    sentence: str
+    numbers: Mapping[str, float]
+    segment: Tensor | None = None
+
+
+def witness(loss: Loss, name: str) -> Witness:
+    """What the counter-example of the property ``name`` shows.
+
+    Raises:
+        ValueError: the property is not denied.
+    """
+    claim = getattr(loss.properties, name)
+    if claim.counter_example is None:
+        raise ValueError(f"{loss.key}: {name} is not denied, so that there is no counter-example")
+    return _SHOW[name](loss, claim.counter_example)
+
+
+def _tensors(point: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Nested lists as tensors: whole numbers are class indices, all others float64."""
+    found = {name: torch.tensor(value) for name, value in point.items()}
+    return {
+        name: torch.tensor(point[name], dtype=torch.float64) if tensor.is_floating_point() else tensor
+        for name, tensor in found.items()
+    }
+
+
+def _points(loss: Loss, example: CounterExample) -> tuple[list[dict[str, Tensor]], dict[str, Any]]:
+    return [_tensors(point) for point in example.points], loss.resolve(dict(example.params))
+
+
+def _value(loss: Loss, inputs: Mapping[str, Tensor], params: Params) -> float:
+    return loss.reduce(loss.fn(**inputs, **params), inputs, params).item()
+
+
+def _slopes(loss: Loss, inputs: Mapping[str, Tensor], params: Params) -> Tensor:
+    return torch.cat([slope.flatten() for slope in value_and_grad(loss, inputs, params)[1].values()])
+
+
+def _length(vector: Tensor) -> float:
+    return torch.linalg.vector_norm(vector).item()
+
+
+def _convex(loss: Loss, example: CounterExample) -> Witness:
+    (first, last), params = _points(loss, example)
+    moved = loss.differentiable[0]
+    way = [first | {moved: torch.lerp(first[moved], last[moved], share)} for share in SEGMENT]
+    segment = torch.tensor([_value(loss, inputs, params) for inputs in way], dtype=torch.float64)
+    middle, chord = segment[len(segment) // 2].item(), (segment[0] + segment[-1]).item() / 2
+    sentence = "Halfway between two predictions the loss is {middle}, above the chord, which is at {chord} there."
+    return Witness(sentence, {"middle": middle, "chord": chord}, segment)
+
+
+def _bounded(loss: Loss, example: CounterExample) -> Witness:
+    (point, *_), params = _points(loss, example)
+    sentence = "Here it is {value}, and farther out it grows beyond any bound."
+    return Witness(sentence, {"value": _value(loss, point, params)})
+
+
+def _steep(loss: Loss, example: CounterExample) -> Witness:
+    (point, *_), params = _points(loss, example)
+    slope = _length(_slopes(loss, point, params))
+    return Witness("Here the gradient is {slope} long, and there is no bound to it.", {"slope": slope})
+
+
+def _smooth(loss: Loss, example: CounterExample) -> Witness:
+    (first, last), params = _points(loss, example)
+    change = _length(_slopes(loss, first, params) - _slopes(loss, last, params))
+    moved = [first[name] - last[name] for name in loss.differentiable]
+    distance = _length(torch.cat([step.flatten() for step in moved]))
+    sentence = "Between two inputs only {distance} apart the gradient changes by {change}."
+    return Witness(sentence, {"distance": distance, "change": change})
+
+
+def _robust(loss: Loss, example: CounterExample) -> Witness:
+    points, params = _points(loss, example)
+    if loss.input_kind not in LABEL_KINDS:
+        slope = _length(_slopes(loss, points[0], params))
+        return Witness("A label this wrong pulls with {slope}, and a worse one pulls harder.", {"slope": slope})
+    sums = [_for_all_labels(loss, point, params).sum(-1)[0].item() for point in (points[0], points[-1])]
+    sentence = (
+        "Added up over all labels it is {first} at one prediction and {second} at another: wrong labels shift it."
+    )
+    return Witness(sentence, {"first": sums[0], "second": sums[1]})
+
+
+def _symmetric(loss: Loss, example: CounterExample) -> Witness:
+    (point, mirrored), params = _points(loss, example)
+    numbers = {"value": _value(loss, point, params), "mirrored": _value(loss, mirrored, params)}
+    return Witness("It is {value} here and {mirrored} at the mirror image.", numbers)
+
+
+def _scaled(loss: Loss, example: CounterExample) -> Witness:
+    (point, *_), params = _points(loss, example)
+    together = loss.input_kind in REGRESSION_KINDS
+    names = ("pred", "target") if together else loss.differentiable[:1]
+    double = point | {name: 2 * point[name] for name in names}
+    numbers = {"value": _value(loss, point, params), "double": _value(loss, double, params)}
+    if together:
+        return Witness("It is {value} here and {double} with prediction and label doubled.", numbers)
+    return Witness("It is {value} here and {double} with its first input doubled.", numbers)
+
+
+def _proper(loss: Loss, example: CounterExample) -> Witness:
+    (honest, other), params = _points(loss, example)
+    chances = _chances(loss, honest["pred"])[0]
+    costs = [float((chances * _for_all_labels(loss, point, params)[0]).sum()) for point in (honest, other)]
+    sentence = "Where the forecast is true it costs {honest} on average, another forecast only {other}."
+    return Witness(sentence, {"honest": costs[0], "other": costs[1]})
+
+
+def _calibrated(loss: Loss, example: CounterExample) -> Witness:
+    chances, params = (
+        torch.tensor(example.points[0]["chances"], dtype=torch.float64),
+        loss.resolve(dict(example.params)),
+    )
+    steps = torch.cartesian_prod(*[torch.arange(1, GRID, dtype=torch.float64)] * len(chances))
+    scores = (steps[steps.sum(-1) == GRID] / GRID).log()
+    costs = _for_all_labels(loss, {"pred": scores}, params) @ chances
+    decided = int(scores[costs.argmin()].argmax())
+    sentence = "Class {likeliest} is the likeliest, with {most}; the cheapest prediction decides for class {decided}."
+    likeliest = int(chances.argmax())
+    return Witness(sentence, {"likeliest": likeliest + 1, "most": chances[likeliest].item(), "decided": decided + 1})
+
+
+def _for_all_labels(loss: Loss, inputs: Mapping[str, Tensor], params: Params) -> Tensor:
+    """(N, labels): the value of each row for each label it could have."""
+    pred = inputs["pred"]
+    if loss.input_kind in CLASS_KINDS:
+        labels = [torch.full((len(pred),), k) for k in range(pred.shape[1])]
+    else:
+        labels = [torch.full_like(pred, k) for k in ((-1, 1) if loss.input_kind == "margin" else (0, 1))]
+    return torch.stack([loss.fn(**{**inputs, "target": label}, **params) for label in labels], -1)
+
+
+def _chances(loss: Loss, pred: Tensor) -> Tensor:
+    """(N, labels): the probabilities that the scores stand for."""
+    match loss.input_kind:
+        case "classes":
+            return pred.softmax(-1)
+        case "probabilities":
+            return pred
+        case "log_probabilities":
+            return pred.exp()
+        case "binary_probabilities":
+            return torch.stack([1 - pred, pred], -1)
+        case _:
+            return torch.stack([(-pred).sigmoid(), pred.sigmoid()], -1)
+
+
+_SHOW: Mapping[str, Callable[[Loss, CounterExample], Witness]] = {
+    "convex_in_pred": _convex,
+    "convex_in_logits": _convex,
+    "bounded": _bounded,
+    "lipschitz": _steep,
+    "smooth": _smooth,
+    "robust": _robust,
+    "symmetric": _symmetric,
+    "proper": _proper,
+    "calibrated": _calibrated,
+    "scale_invariant": _scaled,
+}
