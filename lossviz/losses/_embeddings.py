@@ -79,6 +79,11 @@ def through_cosines(pred: Tensor, slopes: Tensor) -> Tensor:
     return through_unit(pred, (slopes + slopes.mT) @ unit(pred))
 
 
+def cosine_slopes(x: Tensor, others: Tensor) -> Tensor:
+    """(N, K, D): the gradient by each row of ``x`` of its cosine with each of the others."""
+    return through_unit(x[:, None], unit(others))
+
+
 def itself(target: Tensor) -> Tensor:
     """(N, N): whether two rows are the same one."""
     return torch.eye(target.shape[0], dtype=torch.bool, device=target.device)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from lossviz.losses._checks import check_finite, check_labels
-from lossviz.losses._embeddings import norm, one_hot, require_centres, through_unit, unit
+from lossviz.losses._embeddings import cosine_slopes, norm, one_hot, require_centres, through_unit, unit
 from lossviz.losses.entry import Code, Inputs, Line, Loss, Number, Params, Properties, no, number_of_values, yes
 
 _INPUTS = {
@@ -41,6 +41,18 @@ def _cosines(*, pred: Tensor, weight: Tensor, **_: object) -> Tensor:
 def _log_share(logits: Tensor, target: Tensor) -> Tensor:
     """Cross-entropy as the logarithm of a sum over the classes, each against the label's logit."""
     return (logits - logits.gather(-1, target[:, None])).logsumexp(-1)
+
+
+def _cosine_slopes(*, pred: Tensor, weight: Tensor, **_: object) -> Tensor:
+    return cosine_slopes(pred, weight)
+
+
+_COSINE_SLOPES = Line(
+    r"\frac{\partial c_k}{\partial x} = \frac{w_k}{\lVert x \rVert\,\lVert w_k \rVert} - "
+    r"\frac{c_k}{\lVert x \rVert} \frac{\partial \lVert x \rVert}{\partial x} = "
+    r"\frac{1}{\lVert x \rVert} \left(\hat w_k - c_k \hat x\right)",
+    _cosine_slopes,
+)
 
 
 # --- CosFace
@@ -85,6 +97,20 @@ def _cosface_line(*, pred: Tensor, weight: Tensor, target: Tensor, s: float, m: 
     return _log_share(_cosface_logits(pred=pred, weight=weight, target=target, s=s, m=m), target)
 
 
+def _cosface_by_logit(*, pred: Tensor, weight: Tensor, target: Tensor, s: float, m: float) -> Tensor:
+    logits = _cosface_logits(pred=pred, weight=weight, target=target, s=s, m=m)
+    return logits.softmax(-1) - one_hot(target, weight)
+
+
+def _cosface_by_cosine(*, pred: Tensor, weight: Tensor, target: Tensor, s: float, m: float) -> Tensor:
+    return s * _cosface_by_logit(pred=pred, weight=weight, target=target, s=s, m=m)
+
+
+def _cosface_slope(*, pred: Tensor, weight: Tensor, target: Tensor, s: float, m: float) -> Tensor:
+    by_cosine = _cosface_by_cosine(pred=pred, weight=weight, target=target, s=s, m=m)
+    return (by_cosine[:, :, None] * _cosine_slopes(pred=pred, weight=weight)).sum(1)
+
+
 COSFACE = Loss(
     key="cosface",
     name="CosFace (large-margin cosine)",
@@ -104,8 +130,26 @@ COSFACE = Loss(
         Line(r"\ell = -\ln \frac{e^{z_y}}{\sum_k e^{z_k}} = \ln \sum_k e^{z_k - z_y}", _cosface_line),
     ),
     gradient=r"\frac{\partial \ell}{\partial c_k} = s \left(p_k - [k = y]\right), \quad "
+    r"p_k = \frac{e^{z_k}}{\sum_j e^{z_j}}, \quad "
     r"\frac{\partial \ell}{\partial x} = \frac{1}{\lVert x \rVert} \sum_k \frac{\partial \ell}{\partial c_k} "
     r"\left(\hat w_k - c_k \hat x\right)",
+    derivation=(
+        Line(
+            r"\frac{\partial \ell}{\partial z_k} = \frac{e^{z_k}}{\sum_j e^{z_j}} - [k = y] = p_k - [k = y]",
+            _cosface_by_logit,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial c_k} = \frac{\partial \ell}{\partial z_k} \cdot "
+            r"\frac{\partial z_k}{\partial c_k} = s \left(p_k - [k = y]\right)",
+            _cosface_by_cosine,
+        ),
+        _COSINE_SLOPES,
+        Line(
+            r"\frac{\partial \ell}{\partial x} = \sum_k \frac{\partial \ell}{\partial c_k} \cdot "
+            r"\frac{\partial c_k}{\partial x}",
+            _cosface_slope,
+        ),
+    ),
     params={"s": _SCALE, "m": Number("How much the right cosine has to exceed the others.", 0.35, 0.0, 1.0)},
     properties=Properties(
         convex_in_pred=no(_EVERYWHERE, *_NOT_CONVEX),
@@ -217,6 +261,33 @@ def _arcface_line(*, pred: Tensor, weight: Tensor, target: Tensor, s: float, m: 
     return _log_share(s * (moved * label + _cosines(pred=pred, weight=weight) * (1 - label)), target)
 
 
+def _arcface_by_logit(*, pred: Tensor, weight: Tensor, target: Tensor, s: float, m: float) -> Tensor:
+    moved = _moved_cosine(pred=pred, weight=weight, target=target, m=m)[:, None]
+    label = one_hot(target, weight)
+    logits = s * (moved * label + _cosines(pred=pred, weight=weight) * (1 - label))
+    return logits.softmax(-1) - label
+
+
+def _angle_slope(*, pred: Tensor, weight: Tensor, target: Tensor, **_: object) -> Tensor:
+    right = one_hot(target, weight)[:, :, None] * _cosine_slopes(pred=pred, weight=weight)
+    sine = _angle(pred=pred, weight=weight, target=target).sin()[:, None]
+    return -right.sum(1) / sine.where(sine > 0, torch.ones_like(sine))
+
+
+def _moved_slope(*, pred: Tensor, weight: Tensor, target: Tensor, m: float, **_: object) -> Tensor:
+    angle = _angle(pred=pred, weight=weight, target=target)
+    return -(angle + m).sin().where(angle <= math.pi - m, angle.sin())
+
+
+def _arcface_slope(*, pred: Tensor, weight: Tensor, target: Tensor, s: float, m: float) -> Tensor:
+    by_logit = s * _arcface_by_logit(pred=pred, weight=weight, target=target, s=s, m=m)
+    label = one_hot(target, weight)
+    others = ((by_logit * (1 - label))[:, :, None] * _cosine_slopes(pred=pred, weight=weight)).sum(1)
+    turn = _moved_slope(pred=pred, weight=weight, target=target, m=m)
+    by_angle = (by_logit * label).sum(-1) * turn
+    return by_angle[:, None] * _angle_slope(pred=pred, weight=weight, target=target) + others
+
+
 ARCFACE = Loss(
     key="arcface",
     name="ArcFace (additive angular margin)",
@@ -244,10 +315,34 @@ ARCFACE = Loss(
         ),
         Line(r"\ell = -\ln \frac{e^{s \tilde c_y}}{e^{s \tilde c_y} + \sum_{k \ne y} e^{s c_k}}", _arcface_line),
     ),
-    gradient=r"\frac{\partial \ell}{\partial c_k} = s \left(p_k - [k = y]\right) d_k, \quad d_y = \begin{cases} "
+    gradient=r"\frac{\partial \ell}{\partial c_k} = s \left(p_k - [k = y]\right) d_k, \quad "
+    r"p = \operatorname{softmax}(s c_1, \dots, s \tilde c_y, \dots), \quad d_y = \begin{cases} "
     r"\frac{\sin(\theta_y + m)}{\sin \theta_y} & \theta_y \le \pi - m \\ 1 & \theta_y > \pi - m \end{cases}, "
     r"\quad d_k = 1 \ (k \ne y), \quad \frac{\partial \ell}{\partial x} = \frac{1}{\lVert x \rVert} "
     r"\sum_k \frac{\partial \ell}{\partial c_k} \left(\hat w_k - c_k \hat x\right)",
+    derivation=(
+        Line(
+            r"\frac{\partial \ell}{\partial z_k} = p_k - [k = y], \quad z_y = s \tilde c_y, \quad "
+            r"z_k = s c_k \ (k \ne y)",
+            _arcface_by_logit,
+        ),
+        _COSINE_SLOPES,
+        Line(
+            r"\frac{\partial \theta_y}{\partial x} = \frac{d \arccos c_y}{d c_y} \cdot "
+            r"\frac{\partial c_y}{\partial x} = -\frac{1}{\sin \theta_y} \frac{\partial c_y}{\partial x}",
+            _angle_slope,
+        ),
+        Line(
+            r"\frac{d \tilde c_y}{d \theta_y} = \begin{cases} -\sin(\theta_y + m) & \theta_y \le \pi - m \\ "
+            r"-\sin \theta_y & \theta_y > \pi - m \end{cases}",
+            _moved_slope,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial x} = s (p_y - 1) \frac{d \tilde c_y}{d \theta_y} \cdot "
+            r"\frac{\partial \theta_y}{\partial x} + s \sum_{k \ne y} p_k \frac{\partial c_k}{\partial x}",
+            _arcface_slope,
+        ),
+    ),
     params={"s": _SCALE, "m": Number("Margin on the angle, in radians.", 0.5, 0.0, 1.5)},
     properties=Properties(
         convex_in_pred=no(_EVERYWHERE, *_NOT_CONVEX),

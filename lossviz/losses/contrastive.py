@@ -9,6 +9,7 @@ from torch.nn.functional import relu
 from lossviz.losses._checks import check_finite, require_rows
 from lossviz.losses._embeddings import (
     check_labelled,
+    cosine_slopes,
     cosines,
     itself,
     length,
@@ -29,12 +30,14 @@ from lossviz.losses.entry import (
     Properties,
     no,
     number_of_values,
+    pairs,
     yes,
 )
 
 _VIEWS = {"z1": "embeddings of one view, (N, D)", "z2": "embeddings of the other view, (N, D)"}
 _EVERYWHERE = "all real embeddings"
 _NOT_ZERO = "embeddings that are not zero"
+_TWO_VIEWS = pairs("two views of each sample")
 _FEW = 5
 _TEMPERATURE = "Divides the similarities: the smaller, the more the nearest negatives count."
 
@@ -100,6 +103,28 @@ def _info_nce_line(*, query: Tensor, positive: Tensor, temperature: float, norma
     return (logits - logits.diagonal()[:, None]).logsumexp(-1)
 
 
+def _guesses(*, query: Tensor, positive: Tensor, temperature: float, normalize: bool) -> Tensor:
+    return _similarities(query=query, positive=positive, temperature=temperature, normalize=normalize).softmax(-1)
+
+
+def _info_nce_by_similarity(*, query: Tensor, positive: Tensor, temperature: float, normalize: bool) -> Tensor:
+    guesses = _guesses(query=query, positive=positive, temperature=temperature, normalize=normalize)
+    return guesses - itself(guesses).to(guesses.dtype)
+
+
+def _similarity_slopes(*, query: Tensor, positive: Tensor, temperature: float, normalize: bool) -> Tensor:
+    slopes = cosine_slopes(query, positive) if normalize else positive.expand(len(query), *positive.shape)
+    return slopes / temperature
+
+
+def _info_nce_slope(*, query: Tensor, positive: Tensor, temperature: float, normalize: bool) -> Tensor:
+    by_similarity = _info_nce_by_similarity(
+        query=query, positive=positive, temperature=temperature, normalize=normalize
+    )
+    slopes = _similarity_slopes(query=query, positive=positive, temperature=temperature, normalize=normalize)
+    return (by_similarity[:, :, None] * slopes).sum(1)
+
+
 INFO_NCE = Loss(
     key="info_nce",
     name="InfoNCE (in-batch negatives)",
@@ -114,11 +139,33 @@ INFO_NCE = Loss(
     check=_check_info_nce,
     grad=_info_nce_grad,
     formula=(
-        Line(r"s_{ij} = \frac{\hat q_i \cdot \hat k_j}{\tau}", _similarities),
+        Line(
+            r"s_{ij} = \frac{\hat q_i \cdot \hat k_j}{\tau} \quad (\text{inner products: } "
+            r"\frac{q_i \cdot k_j}{\tau})",
+            _similarities,
+        ),
         Line(r"\ell_i = -\ln \frac{e^{s_{ii}}}{\sum_j e^{s_{ij}}} = \ln \sum_j e^{s_{ij} - s_{ii}}", _info_nce_line),
     ),
     gradient=r"\frac{\partial \ell_i}{\partial s_{ij}} = p_{ij} - [i = j], \quad "
     r"p_{ij} = \frac{e^{s_{ij}}}{\sum_k e^{s_{ik}}}",
+    derivation=(
+        Line(
+            r"\frac{\partial}{\partial s_{ij}} \ln \sum_k e^{s_{ik}} = \frac{e^{s_{ij}}}{\sum_k e^{s_{ik}}} = p_{ij}",
+            _guesses,
+        ),
+        Line(r"\frac{\partial \ell_i}{\partial s_{ij}} = p_{ij} - [i = j]", _info_nce_by_similarity),
+        Line(
+            r"\frac{\partial s_{ij}}{\partial q_i} = \frac{1}{\tau \lVert q_i \rVert} "
+            r"\left(\hat k_j - (\hat q_i \cdot \hat k_j)\,\hat q_i\right) \quad "
+            r"(\text{inner products: } \frac{k_j}{\tau})",
+            _similarity_slopes,
+        ),
+        Line(
+            r"\frac{\partial \ell_i}{\partial q_i} = \sum_j \left(p_{ij} - [i = j]\right) "
+            r"\frac{\partial s_{ij}}{\partial q_i}",
+            _info_nce_slope,
+        ),
+    ),
     params={
         "temperature": _temperature(0.1),
         "normalize": Flag("Take cosines; otherwise inner products, where the length of the embeddings counts.", True),
@@ -137,8 +184,10 @@ INFO_NCE = Loss(
         symmetric=no(
             "queries and positives exchanged",
             {"query": [[1.0, 0.0], [1.0, 0.1]], "positive": [[0.0, 1.0], [1.0, 0.0]]},
+            {"query": [[0.0, 1.0], [1.0, 0.0]], "positive": [[1.0, 0.0], [1.0, 0.1]]},
         ),
         scale_invariant=yes(_NOT_ZERO, normalize=True),
+        needs_pairs=pairs("a query and its positive, and the other rows' positives as negatives"),
     ),
     pitfalls=(
         "It looks one way only: CLIP averages it with queries and positives exchanged.",
@@ -151,7 +200,8 @@ INFO_NCE = Loss(
     "arXiv:1807.03748.",
     code=Code(
         pytorch="import torch\nimport torch.nn.functional as F\n\n"
-        "q, k = (F.normalize(query), F.normalize(positive)) if {normalize} else (query, positive)\n"
+        "normalize = {normalize}\n"
+        "q, k = (F.normalize(query), F.normalize(positive)) if normalize else (query, positive)\n"
         "loss = F.cross_entropy(q @ k.mT / {temperature}, torch.arange(len(q), device=q.device))\n",
         keras=None,
         optax=None,
@@ -216,6 +266,36 @@ def _nt_xent_line(*, z1: Tensor, z2: Tensor, temperature: float) -> Tensor:
     return (above / temperature).masked_fill(itself(above), -math.inf).logsumexp(-1)
 
 
+_BATCH_SLOPE = (
+    r"\frac{\partial}{\partial z_i} \sum_k \ell_k = \sum_j \left(g_{ij} + g_{ji}\right) "
+    r"\frac{\partial c_{ij}}{\partial z_i}"
+)
+_COSINE_SLOPE = (
+    r"\frac{\partial c_{ij}}{\partial z_i} = \frac{1}{\lVert z_i \rVert} "
+    r"\left(\hat z_j - c_{ij} \hat z_i\right)"
+)
+
+
+def _view_shares(*, z1: Tensor, z2: Tensor, temperature: float) -> Tensor:
+    return _other_logits(torch.cat([z1, z2]), temperature).softmax(-1)
+
+
+def _nt_xent_by_cosine(*, z1: Tensor, z2: Tensor, temperature: float) -> Tensor:
+    share = _view_shares(z1=z1, z2=z2, temperature=temperature)
+    partner = itself(share).to(share.dtype).roll(len(z1), 0)
+    return (share - partner) / temperature
+
+
+def _view_cosine_slopes(*, z1: Tensor, z2: Tensor, **_: object) -> Tensor:
+    return cosine_slopes(z1, torch.cat([z1, z2]))
+
+
+def _nt_xent_slope(*, z1: Tensor, z2: Tensor, temperature: float) -> Tensor:
+    by_cosine = _nt_xent_by_cosine(z1=z1, z2=z2, temperature=temperature)
+    both = (by_cosine + by_cosine.mT)[: len(z1)]
+    return (both[:, :, None] * _view_cosine_slopes(z1=z1, z2=z2)).sum(1)
+
+
 NT_XENT = Loss(
     key="nt_xent",
     name="NT-Xent (SimCLR)",
@@ -238,7 +318,21 @@ NT_XENT = Loss(
             _nt_xent_line,
         ),
     ),
-    gradient=r"\frac{\partial \ell_i}{\partial c_{ij}} = \frac{1}{\tau} \left(p_{ij} - [j = +]\right), \quad j \ne i",
+    gradient=r"\frac{\partial \ell_i}{\partial c_{ij}} = \frac{1}{\tau} \left(p_{ij} - [j = +]\right), \quad "
+    r"p_{ij} = \frac{e^{c_{ij} / \tau}}{\sum_{k \ne i} e^{c_{ik} / \tau}}, \quad j \ne i",
+    derivation=(
+        Line(
+            r"\tau \frac{\partial}{\partial c_{ij}} \ln \sum_{k \ne i} e^{c_{ik} / \tau} = "
+            r"\frac{e^{c_{ij} / \tau}}{\sum_{k \ne i} e^{c_{ik} / \tau}} = p_{ij}, \quad p_{ii} = 0",
+            _view_shares,
+        ),
+        Line(
+            r"g_{ij} = \frac{\partial \ell_i}{\partial c_{ij}} = \frac{1}{\tau} \left(p_{ij} - [j = +]\right)",
+            _nt_xent_by_cosine,
+        ),
+        Line(_COSINE_SLOPE + r", \quad i \le N", _view_cosine_slopes),
+        Line(_BATCH_SLOPE + r", \quad i \le N \ (\text{the rows of } z_1)", _nt_xent_slope),
+    ),
     params={"temperature": _temperature(0.5)},
     properties=Properties(
         convex_in_pred=no(
@@ -252,6 +346,7 @@ NT_XENT = Loss(
         ),
         symmetric=yes("the two views exchanged"),
         scale_invariant=yes(_NOT_ZERO),
+        needs_pairs=pairs("two views of each sample, and the other samples of the batch as negatives"),
     ),
     pitfalls=(
         "Each embedding's similarity with itself must be left out of the softmax, or it always wins.",
@@ -333,6 +428,28 @@ def _supcon_line(*, pred: Tensor, target: Tensor, temperature: float) -> Tensor:
     return (right * above).sum(-1) / right.sum(-1).clamp(min=1)
 
 
+def _row_shares(*, pred: Tensor, temperature: float, **_: object) -> Tensor:
+    log_others = _log_others(pred=pred, temperature=temperature)[:, None]
+    return (_other_logits(pred, temperature) - log_others).exp()
+
+
+def _supcon_by_cosine(*, pred: Tensor, target: Tensor, temperature: float) -> Tensor:
+    right = positives(target).to(pred.dtype)
+    count = right.sum(-1, keepdim=True)
+    pull = count.clamp(max=1) * _row_shares(pred=pred, temperature=temperature)
+    return (pull - right / count.clamp(min=1)) / temperature
+
+
+def _row_cosine_slopes(*, pred: Tensor, **_: object) -> Tensor:
+    return cosine_slopes(pred, pred)
+
+
+def _supcon_slope(*, pred: Tensor, target: Tensor, temperature: float) -> Tensor:
+    by_cosine = _supcon_by_cosine(pred=pred, target=target, temperature=temperature)
+    both = by_cosine + by_cosine.mT
+    return (both[:, :, None] * _row_cosine_slopes(pred=pred)).sum(1)
+
+
 SUPCON = Loss(
     key="supcon",
     name="Supervised contrastive loss",
@@ -356,7 +473,22 @@ SUPCON = Loss(
         ),
     ),
     gradient=r"\frac{\partial \ell_i}{\partial c_{ij}} = \frac{1}{\tau} "
-    r"\left(p_{ij} - \frac{[j \in P_i]}{|P_i|}\right), \quad j \ne i",
+    r"\left(p_{ij} - \frac{[j \in P_i]}{|P_i|}\right), \quad p_{ij} = e^{c_{ij} / \tau - L_i}, \quad j \ne i, \quad "
+    r"0 \text{ where } P_i \text{ is empty}",
+    derivation=(
+        Line(
+            r"\tau \frac{\partial L_i}{\partial c_{ij}} = \frac{e^{c_{ij} / \tau}}{\sum_{a \ne i} e^{c_{ia} / \tau}} "
+            r"= e^{c_{ij} / \tau - L_i} = p_{ij}, \quad p_{ii} = 0",
+            _row_shares,
+        ),
+        Line(
+            r"g_{ij} = \frac{\partial \ell_i}{\partial c_{ij}} = \frac{1}{\tau} "
+            r"\left(p_{ij} - \frac{[j \in P_i]}{|P_i|}\right), \quad 0 \text{ where } P_i \text{ is empty}",
+            _supcon_by_cosine,
+        ),
+        Line(_COSINE_SLOPE, _row_cosine_slopes),
+        Line(_BATCH_SLOPE, _supcon_slope),
+    ),
     params={"temperature": _temperature(0.1)},
     properties=Properties(
         convex_in_pred=no(
@@ -369,6 +501,7 @@ SUPCON = Loss(
             constant=lambda p: _bound(p, _FEW - 2),
         ),
         scale_invariant=yes(_NOT_ZERO),
+        needs_pairs=pairs("all pairs of a batch, told apart by the labels of their rows"),
     ),
     pitfalls=(
         "Rows that are alone in their class are left out of the mean; if all are, there is no loss, only an error.",
@@ -479,6 +612,30 @@ def _barlow_twins_line(*, z1: Tensor, z2: Tensor, lambda_: float, eps: float) ->
     return ((lambda_ + (1 - lambda_) * same) * (correlation - same).square()).sum()
 
 
+def _by_correlation(*, z1: Tensor, z2: Tensor, lambda_: float, eps: float) -> Tensor:
+    correlation = _correlation(z1=z1, z2=z2, eps=eps)
+    same = itself(correlation).to(z1.dtype)
+    return 2 * (lambda_ + (1 - lambda_) * same) * (correlation - same)
+
+
+def _by_standard(*, z1: Tensor, z2: Tensor, lambda_: float, eps: float) -> Tensor:
+    standard = _centred(z2) / _deviations(z1=z1, z2=z2, eps=eps)[1]
+    return standard @ _by_correlation(z1=z1, z2=z2, lambda_=lambda_, eps=eps).mT / len(z1)
+
+
+def _standard_slopes(*, z1: Tensor, z2: Tensor, eps: float, **_: object) -> Tensor:
+    """(D, N, N): for each feature, the slope of the first row's standardised value by the second row's value."""
+    deviation = _deviations(z1=z1, z2=z2, eps=eps)[0][:, None, None]
+    standard = (_centred(z1) / _deviations(z1=z1, z2=z2, eps=eps)[0]).mT
+    rows = torch.eye(len(z1), dtype=z1.dtype, device=z1.device)
+    return (rows - (1 + standard[:, :, None] * standard[:, None, :]) / len(z1)) / deviation
+
+
+def _barlow_twins_slope(*, z1: Tensor, z2: Tensor, lambda_: float, eps: float) -> Tensor:
+    by_standard = _by_standard(z1=z1, z2=z2, lambda_=lambda_, eps=eps).mT[:, :, None]
+    return (by_standard * _standard_slopes(z1=z1, z2=z2, eps=eps)).sum(1).mT
+
+
 _FEATURES = 4
 
 BARLOW_TWINS = Loss(
@@ -507,7 +664,31 @@ BARLOW_TWINS = Loss(
     r"\frac{\partial L}{\partial C_{ij}} = 2 \lambda C_{ij}, \quad "
     r"\frac{\partial L}{\partial z_1} = \frac{1}{\sigma_1} \left(g - \bar g - "
     r"\hat z_1\,\overline{g\,\hat z_1}\right), \quad "
-    r"g = \frac{1}{N}\,\hat z_2 \left(\frac{\partial L}{\partial C}\right)^\top",
+    r"g = \frac{1}{N}\,\hat z_2 \left(\frac{\partial L}{\partial C}\right)^\top, \quad "
+    r"\hat z_v = \frac{z_v - \bar z_v}{\sigma_v}",
+    derivation=(
+        Line(
+            r"\frac{\partial L}{\partial C_{ij}} = \begin{cases} -2 (1 - C_{ii}) & i = j \\ "
+            r"2 \lambda C_{ij} & i \ne j \end{cases}",
+            _by_correlation,
+        ),
+        Line(
+            r"g_{ni} = \frac{\partial L}{\partial \hat z_{1,ni}} = \sum_j \frac{\partial L}{\partial C_{ij}} \cdot "
+            r"\frac{\partial C_{ij}}{\partial \hat z_{1,ni}} = \frac{1}{N} \sum_j "
+            r"\frac{\partial L}{\partial C_{ij}}\,\hat z_{2,nj}",
+            _by_standard,
+        ),
+        Line(
+            r"\frac{\partial \hat z_{1,mi}}{\partial z_{1,ni}} = \frac{1}{\sigma_{1,i}} \left([m = n] - \frac{1}{N} - "
+            r"\frac{\hat z_{1,mi}\,\hat z_{1,ni}}{N}\right)",
+            _standard_slopes,
+        ),
+        Line(
+            r"\frac{\partial L}{\partial z_{1,ni}} = \sum_m g_{mi} \frac{\partial \hat z_{1,mi}}{\partial z_{1,ni}} = "
+            r"\frac{1}{\sigma_{1,i}} \left(g_{ni} - \bar g_i - \hat z_{1,ni}\,\overline{g_i\,\hat z_{1,i}}\right)",
+            _barlow_twins_slope,
+        ),
+    ),
     params={
         "lambda_": Number("How much correlations between different features cost.", 5e-3, 0.0, 1.0),
         "eps": Number("Added to the variances, so that a dead feature has correlation 0.", 1e-5, 1e-8, 1e-2, "log"),
@@ -523,6 +704,7 @@ BARLOW_TWINS = Loss(
             constant=lambda p: _FEATURES * (4 + p["lambda_"] * (_FEATURES - 1)),
         ),
         symmetric=yes("the two views exchanged"),
+        needs_pairs=_TWO_VIEWS,
     ),
     pitfalls=(
         "It divides by the biased deviation, as batch normalisation does; with the unbiased one it never reaches 0.",
@@ -625,6 +807,30 @@ def _vicreg_line(*, z1: Tensor, z2: Tensor, lambda_: float, mu: float, nu: float
     return lambda_ * apart + mu * _lacks(z1=z1, z2=z2, eps=eps) + nu * redundancies
 
 
+def _apart_slope(*, z1: Tensor, z2: Tensor, **_: object) -> Tensor:
+    return 2 * (z1 - z2) / z1.numel()
+
+
+def _spread_slope(*, z1: Tensor, z2: Tensor, eps: float, **_: object) -> Tensor:
+    return _centred(z1) / ((len(z1) - 1) * _spreads(z1=z1, z2=z2, eps=eps)[0])
+
+
+def _lack_slope(*, z1: Tensor, z2: Tensor, eps: float, **_: object) -> Tensor:
+    narrow = (_spreads(z1=z1, z2=z2, eps=eps)[0] < 1).to(z1.dtype)
+    return -narrow * _spread_slope(z1=z1, z2=z2, eps=eps) / (2 * z1.shape[1])
+
+
+def _redundancy_slope(*, z1: Tensor, **_: object) -> Tensor:
+    centred, freedom = _centred(z1), len(z1) - 1
+    covariance = centred.mT @ centred / freedom
+    return 4 * centred @ (covariance - covariance.diagonal().diag_embed()) / (z1.shape[1] * freedom)
+
+
+def _vicreg_slope(*, z1: Tensor, z2: Tensor, lambda_: float, mu: float, nu: float, eps: float) -> Tensor:
+    apart, lack = _apart_slope(z1=z1, z2=z2), _lack_slope(z1=z1, z2=z2, eps=eps)
+    return lambda_ * apart + mu * lack + nu * _redundancy_slope(z1=z1)
+
+
 VICREG = Loss(
     key="vicreg",
     name="VICReg (variance, invariance, covariance)",
@@ -651,6 +857,29 @@ VICREG = Loss(
     gradient=r"\frac{\partial L}{\partial z_1} = \frac{2 \lambda}{N D} (z_1 - z_2) - \frac{\mu}{2 D (N - 1)} "
     r"\frac{z_1 - \bar z_1}{\sigma_1}\,[\sigma_1 < 1] + \frac{4 \nu}{D (N - 1)} (z_1 - \bar z_1)\,"
     r"\operatorname{off}(\operatorname{cov}(z_1))",
+    derivation=(
+        Line(r"\frac{\partial A}{\partial z_1} = \frac{2}{N D} (z_1 - z_2)", _apart_slope),
+        Line(
+            r"\frac{\partial \sigma_{1,j}}{\partial z_{1,nj}} = \frac{1}{2 \sigma_{1,j}} \cdot "
+            r"\frac{2 (z_{1,nj} - \bar z_{1,j})}{N - 1} = \frac{z_{1,nj} - \bar z_{1,j}}{(N - 1)\,\sigma_{1,j}}",
+            _spread_slope,
+        ),
+        Line(
+            r"\frac{\partial V}{\partial z_{1,nj}} = -\frac{1}{2 D}\,[\sigma_{1,j} < 1]\,"
+            r"\frac{\partial \sigma_{1,j}}{\partial z_{1,nj}}",
+            _lack_slope,
+        ),
+        Line(
+            r"\frac{\partial K}{\partial z_{1,nj}} = \frac{1}{D} \sum_{i \ne j} 2 \cdot 2 \operatorname{cov}_{N-1}"
+            r"(z_{1,i}, z_{1,j}) \frac{z_{1,ni} - \bar z_{1,i}}{N - 1}",
+            _redundancy_slope,
+        ),
+        Line(
+            r"\frac{\partial L}{\partial z_1} = \lambda \frac{\partial A}{\partial z_1} + "
+            r"\mu \frac{\partial V}{\partial z_1} + \nu \frac{\partial K}{\partial z_1}",
+            _vicreg_slope,
+        ),
+    ),
     params={
         "lambda_": Number("How much the distance between the views costs.", 25.0, 0.0, 100.0),
         "mu": Number("How much a feature that varies too little costs.", 25.0, 0.0, 100.0),
@@ -667,6 +896,7 @@ VICREG = Loss(
         bounded=no(_EVERYWHERE, {"z1": [[100.0], [-100.0]], "z2": [[0.0], [0.0]]}),
         symmetric=yes("the two views exchanged"),
         scale_invariant=no(_EVERYWHERE, {"z1": [[1.0], [-1.0]], "z2": [[1.0], [-1.0]]}),
+        needs_pairs=_TWO_VIEWS,
     ),
     pitfalls=(
         "The variance term is halved in the authors' code and not in their paper.",
@@ -730,6 +960,20 @@ def _negative_cosine_line(*, p: Tensor, z: Tensor) -> Tensor:
     return -_inner(p=p, z=z) / (length(p) * length(z))[:, 0]
 
 
+def _inner_slope(*, p: Tensor, z: Tensor) -> Tensor:
+    return z
+
+
+def _predictor_direction(*, p: Tensor, z: Tensor) -> Tensor:
+    return unit(p)
+
+
+def _negative_cosine_slope(*, p: Tensor, z: Tensor) -> Tensor:
+    lengths = length(p) * length(z)
+    along = _inner(p=p, z=z)[:, None] / (lengths * length(p)) * _predictor_direction(p=p, z=z)
+    return along - _inner_slope(p=p, z=z) / lengths
+
+
 NEGATIVE_COSINE = Loss(
     key="negative_cosine",
     name="Negative cosine similarity (SimSiam, BYOL)",
@@ -749,6 +993,20 @@ NEGATIVE_COSINE = Loss(
     ),
     gradient=r"\frac{\partial \ell}{\partial p} = -\frac{1}{\lVert p \rVert} "
     r"\left(\hat z - (\hat p \cdot \hat z)\,\hat p\right), \quad \frac{\partial \ell}{\partial z} := 0",
+    derivation=(
+        Line(r"\frac{\partial a}{\partial p} = z, \quad z \text{ held constant}", _inner_slope),
+        Line(
+            r"\frac{\partial \lVert p \rVert}{\partial p} = \frac{p}{\lVert p \rVert} = \hat p",
+            _predictor_direction,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial p} = -\frac{1}{\lVert p \rVert\,\lVert z \rVert} "
+            r"\frac{\partial a}{\partial p} + \frac{a}{\lVert p \rVert^2\,\lVert z \rVert} "
+            r"\frac{\partial \lVert p \rVert}{\partial p} = -\frac{1}{\lVert p \rVert} "
+            r"\left(\hat z - (\hat p \cdot \hat z)\,\hat p\right)",
+            _negative_cosine_slope,
+        ),
+    ),
     params={},
     properties=Properties(
         convex_in_pred=no(
@@ -757,6 +1015,7 @@ NEGATIVE_COSINE = Loss(
         bounded=yes(_EVERYWHERE, constant=lambda _: 1.0),
         lipschitz=no("all real embeddings; short ones turn fast", {"p": [[1e-6, 0.0]], "z": [[0.0, 1.0]]}),
         scale_invariant=yes(_NOT_ZERO),
+        needs_pairs=_TWO_VIEWS,
     ),
     pitfalls=(
         "The second vector has to be detached exactly once, in the caller or in the loss; "

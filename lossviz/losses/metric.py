@@ -18,6 +18,7 @@ from lossviz.losses._checks import (
 )
 from lossviz.losses._embeddings import (
     check_labelled,
+    cosine_slopes,
     cosines,
     length,
     negatives,
@@ -42,6 +43,7 @@ from lossviz.losses.entry import (
     Properties,
     no,
     number_of_values,
+    pairs,
     yes,
 )
 
@@ -49,6 +51,8 @@ _EVERYWHERE = "all real embeddings"
 _NOT_ZERO = "embeddings that are not zero"
 _FEW = 5
 _LABELLED = {"pred": "embeddings, (N, D)", "target": "class index, (N,) int64"}
+_LABELLED_PAIRS = pairs("pairs, each labelled similar or dissimilar")
+_ALL_PAIRS = pairs("all pairs of a batch, told apart by the labels of their rows")
 _UNEVEN: tuple[Mapping[str, Any], Mapping[str, Any]] = (
     {"pred": [[3.0, 0.1], [0.0, 1.0], [1.0, 0.0]], "target": [0, 0, 1]},
     {"pred": [[-1.0, 0.1], [0.0, 1.0], [1.0, 0.0]], "target": [0, 0, 1]},
@@ -127,6 +131,25 @@ def _cosine_embedding_line(*, x1: Tensor, x2: Tensor, target: Tensor, margin: fl
     return (1 + target) / 2 * (1 - cosine) + (1 - target) / 2 * (cosine - margin).clamp(min=0)
 
 
+def _first_direction(*, x1: Tensor, **_: object) -> Tensor:
+    return unit(x1)
+
+
+def _pair_cosine_slope(*, x1: Tensor, x2: Tensor, **_: object) -> Tensor:
+    cosine = _inner_over_lengths(x1=x1, x2=x2)[:, None]
+    return x2 / (length(x1) * length(x2)) - cosine / length(x1) * _first_direction(x1=x1)
+
+
+def _cosine_embedding_by_cosine(*, x1: Tensor, x2: Tensor, target: Tensor, margin: float) -> Tensor:
+    above = (_inner_over_lengths(x1=x1, x2=x2) > margin).to(x1.dtype)
+    return (1 - target) / 2 * above - (1 + target) / 2
+
+
+def _cosine_embedding_slope(*, x1: Tensor, x2: Tensor, target: Tensor, margin: float) -> Tensor:
+    by_cosine = _cosine_embedding_by_cosine(x1=x1, x2=x2, target=target, margin=margin)
+    return by_cosine[:, None] * _pair_cosine_slope(x1=x1, x2=x2)
+
+
 _OPPOSITE = (
     {"x1": [[3.0, 0.1]], "x2": [[-1.0, 0.0]], "target": [1.0]},
     {"x1": [[-1.0, 0.1]], "x2": [[-1.0, 0.0]], "target": [1.0]},
@@ -155,6 +178,26 @@ COSINE_EMBEDDING = Loss(
     ),
     gradient=r"\frac{\partial \ell}{\partial x_1} = \frac{g}{\lVert x_1 \rVert} \left(\hat x_2 - c\,\hat x_1\right), "
     r"\quad g = \begin{cases} -1 & t = 1 \\ [c > m] & t = -1 \end{cases}",
+    derivation=(
+        Line(
+            r"\frac{\partial \lVert x_1 \rVert}{\partial x_1} = \frac{x_1}{\lVert x_1 \rVert} = \hat x_1",
+            _first_direction,
+        ),
+        Line(
+            r"\frac{\partial c}{\partial x_1} = \frac{x_2}{\lVert x_1 \rVert\,\lVert x_2 \rVert} - "
+            r"\frac{c}{\lVert x_1 \rVert} \frac{\partial \lVert x_1 \rVert}{\partial x_1} = "
+            r"\frac{1}{\lVert x_1 \rVert} \left(\hat x_2 - c\,\hat x_1\right)",
+            _pair_cosine_slope,
+        ),
+        Line(
+            r"g = \frac{\partial \ell}{\partial c} = -\tfrac{1 + t}{2} + \tfrac{1 - t}{2}\,[c > m]",
+            _cosine_embedding_by_cosine,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial x_1} = g \cdot \frac{\partial c}{\partial x_1}",
+            _cosine_embedding_slope,
+        ),
+    ),
     params={"margin": Number("Cosine below which a dissimilar pair costs nothing.", 0.0, -1.0, 1.0)},
     properties=Properties(
         convex_in_pred=no("x1, for a fixed x2", *_OPPOSITE),
@@ -164,6 +207,7 @@ COSINE_EMBEDDING = Loss(
         ),
         symmetric=yes("the two of a pair exchanged"),
         scale_invariant=yes(_NOT_ZERO),
+        needs_pairs=_LABELLED_PAIRS,
     ),
     pitfalls=(
         "The target is -1 or +1: with 0 for dissimilar pairs PyTorch gives them the loss 0 without a word.",
@@ -229,6 +273,24 @@ def _contrastive_line(*, x1: Tensor, x2: Tensor, target: Tensor, margin: float, 
     return (target * distance**2 + (1 - target) * (margin - distance).clamp(min=0) ** 2) / (2 if half else 1)
 
 
+def _pair_distance_slope(*, x1: Tensor, x2: Tensor, **_: object) -> Tensor:
+    return _direction(x1 - x2)
+
+
+def _lack_slope(*, x1: Tensor, x2: Tensor, margin: float, **_: object) -> Tensor:
+    return -2 * (margin - _pair_distance(x1=x1, x2=x2)).clamp(min=0)
+
+
+def _contrastive_by_distance(*, x1: Tensor, x2: Tensor, target: Tensor, margin: float, half: bool) -> Tensor:
+    apart = (1 - target) * _lack_slope(x1=x1, x2=x2, margin=margin)
+    return (target * 2 * _pair_distance(x1=x1, x2=x2) + apart) / (2 if half else 1)
+
+
+def _contrastive_slope(*, x1: Tensor, x2: Tensor, target: Tensor, margin: float, half: bool) -> Tensor:
+    by_distance = _contrastive_by_distance(x1=x1, x2=x2, target=target, margin=margin, half=half)
+    return by_distance[:, None] * _pair_distance_slope(x1=x1, x2=x2)
+
+
 CONTRASTIVE = Loss(
     key="contrastive",
     name="Contrastive loss (pairs)",
@@ -255,6 +317,22 @@ CONTRASTIVE = Loss(
     ),
     gradient=r"\frac{\partial \ell}{\partial x_1} = 2 h \left(t - (1 - t)\,\frac{\max(0, m - d)}{d}\right) "
     r"(x_1 - x_2) = -\frac{\partial \ell}{\partial x_2}, \quad 0 \text{ at } d = 0",
+    derivation=(
+        Line(
+            r"\frac{\partial d}{\partial x_1} = \frac{x_1 - x_2}{d}, \quad 0 \text{ at } d = 0",
+            _pair_distance_slope,
+        ),
+        Line(r"\frac{d}{d d} \max(0, m - d)^2 = -2 \max(0, m - d)", _lack_slope),
+        Line(
+            r"\frac{d \ell}{d d} = h \left(t \cdot 2 d - (1 - t) \cdot 2 \max(0, m - d)\right)",
+            _contrastive_by_distance,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial x_1} = \frac{d \ell}{d d} \cdot \frac{\partial d}{\partial x_1} = "
+            r"2 h \left(t - (1 - t)\,\frac{\max(0, m - d)}{d}\right) (x_1 - x_2)",
+            _contrastive_slope,
+        ),
+    ),
     params={
         "margin": Number("Distance at which a dissimilar pair costs nothing.", 1.0, 0.01, 100.0, "log"),
         "half": Flag("With the factor 1/2.", True),
@@ -274,6 +352,7 @@ CONTRASTIVE = Loss(
         ),
         symmetric=yes("the two of a pair exchanged"),
         scale_invariant=no(_EVERYWHERE, {"x1": [[1.0]], "x2": [[0.0]], "target": [1.0]}),
+        needs_pairs=_LABELLED_PAIRS,
     ),
     pitfalls=(
         "A similar pair has the label 1 here; in the paper it is 0.",
@@ -287,7 +366,8 @@ CONTRASTIVE = Loss(
         pytorch="import torch\nimport torch.nn.functional as F\n\n"
         "d = F.pairwise_distance(x1, x2, eps=0.0)\n"
         "losses = target * d**2 + (1 - target) * torch.relu({margin} - d) ** 2\n"
-        "loss = (0.5 if {half} else 1.0) * losses.mean()\n",
+        "half = {half}\n"
+        "loss = losses.mean() / 2 if half else losses.mean()\n",
         keras=None,
         optax=None,
         note="PyTorch's pairwise_distance adds 1e-6 to every difference unless told otherwise.",
@@ -360,6 +440,29 @@ def _triplet_line(*, anchor: Tensor, positive: Tensor, negative: Tensor, margin:
     return (_near(anchor=anchor, positive=positive, p=p) - far + margin).clamp(min=0)
 
 
+def _near_slope(*, anchor: Tensor, positive: Tensor, p: int, **_: object) -> Tensor:
+    return _direction(anchor - positive, p)
+
+
+def _far_slope(*, anchor: Tensor, positive: Tensor, negative: Tensor, p: int, swap: bool, **_: object) -> Tensor:
+    slope = _direction(anchor - negative, p)
+    if not swap:
+        return slope
+    lead = norm(positive - negative, p) - norm(anchor - negative, p)
+    return (1 + lead.sign()) / 2 * slope
+
+
+def _costs(*, anchor: Tensor, positive: Tensor, negative: Tensor, margin: float, p: int, swap: bool) -> Tensor:
+    line = _triplet_line(anchor=anchor, positive=positive, negative=negative, margin=margin, p=p, swap=swap)
+    return (line > 0).to(anchor.dtype)
+
+
+def _triplet_slope(*, anchor: Tensor, positive: Tensor, negative: Tensor, margin: float, p: int, swap: bool) -> Tensor:
+    counts = _costs(anchor=anchor, positive=positive, negative=negative, margin=margin, p=p, swap=swap)
+    far = _far_slope(anchor=anchor, positive=positive, negative=negative, p=p, swap=swap)
+    return counts[:, None] * (_near_slope(anchor=anchor, positive=positive, p=p) - far)
+
+
 TRIPLET_MARGIN = Loss(
     key="triplet_margin",
     name="Triplet margin loss",
@@ -384,9 +487,30 @@ TRIPLET_MARGIN = Loss(
         ),
         Line(r"\ell = \max(0, d_+ - d_- + m)", _triplet_line),
     ),
-    gradient=r"\frac{\partial \ell}{\partial a} = u_{ap} - u_{an}, \quad \frac{\partial \ell}{\partial p} = -u_{ap}, "
-    r"\quad \frac{\partial \ell}{\partial n} = u_{an}, \quad u_{xy} = \frac{x - y}{\lVert x - y \rVert} "
-    r"\quad (0 \text{ where } \ell = 0)",
+    gradient=r"\frac{\partial \ell}{\partial a} = [\ell > 0] \left(u_{ap} - w\,u_{an}\right), \quad "
+    r"\frac{\partial \ell}{\partial p} = -[\ell > 0] \left(u_{ap} + (1 - w)\,u_{pn}\right), \quad "
+    r"\frac{\partial \ell}{\partial n} = [\ell > 0] \left(w\,u_{an} + (1 - w)\,u_{pn}\right), \quad "
+    r"u_{xy} = \frac{\partial \lVert x - y \rVert}{\partial x}, \quad w = 1 \quad "
+    r"(\text{with swap: } [\lVert a - n \rVert < \lVert p - n \rVert], \text{ at a tie } \tfrac{1}{2})",
+    derivation=(
+        Line(
+            r"\frac{\partial d_+}{\partial a} = u_{ap} = \begin{cases} \frac{a - p}{\lVert a - p \rVert} & "
+            r"\text{Euclidean} \\ \operatorname{sign}(a - p) & \text{absolute differences} \end{cases}",
+            _near_slope,
+        ),
+        Line(
+            r"\frac{\partial d_-}{\partial a} = w\,u_{an} \quad "
+            r"(w = 0 \text{ where swap measures from the positive})",
+            _far_slope,
+        ),
+        Line(r"\frac{\partial \ell}{\partial d_+} = -\frac{\partial \ell}{\partial d_-} = [\ell > 0]", _costs),
+        Line(
+            r"\frac{\partial \ell}{\partial a} = \frac{\partial \ell}{\partial d_+} \cdot "
+            r"\frac{\partial d_+}{\partial a} + \frac{\partial \ell}{\partial d_-} \cdot "
+            r"\frac{\partial d_-}{\partial a} = [\ell > 0] \left(u_{ap} - w\,u_{an}\right)",
+            _triplet_slope,
+        ),
+    ),
     params={
         "margin": Number("By how much the negative has to be farther away.", 1.0, 0.0, 100.0),
         "p": Number(
@@ -408,6 +532,7 @@ TRIPLET_MARGIN = Loss(
             {"anchor": [[1e-9]], "positive": [[0.0]], "negative": [[0.5]]},
         ),
         scale_invariant=no(_EVERYWHERE, {"anchor": [[2.0]], "positive": [[0.0]], "negative": [[3.0]]}),
+        needs_pairs=pairs("triplets, chosen by labels"),
     ),
     pitfalls=(
         "A loss that stays at exactly the margin means collapse: all embeddings at one point.",
@@ -420,10 +545,11 @@ TRIPLET_MARGIN = Loss(
     "Mikolajczyk (2016), doi:10.5244/C.30.119.",
     code=Code(
         pytorch="import torch\nimport torch.nn.functional as F\n\n"
-        "near = F.pairwise_distance(anchor, positive, p={p}, eps=0.0)\n"
-        "far = F.pairwise_distance(anchor, negative, p={p}, eps=0.0)\n"
-        "if {swap}:\n"
-        "    far = torch.minimum(far, F.pairwise_distance(positive, negative, p={p}, eps=0.0))\n"
+        "p, swap = {p}, {swap}\n"
+        "near = F.pairwise_distance(anchor, positive, p=p, eps=0.0)\n"
+        "far = F.pairwise_distance(anchor, negative, p=p, eps=0.0)\n"
+        "if swap:\n"
+        "    far = torch.minimum(far, F.pairwise_distance(positive, negative, p=p, eps=0.0))\n"
         "loss = torch.relu(near - far + {margin}).mean()\n",
         keras=None,
         optax=None,
@@ -503,6 +629,50 @@ def _circle_line(*, pred: Tensor, target: Tensor, m: float, gamma: float) -> Ten
     return torch.cat([both.masked_fill(~counts, -math.inf).flatten(1), none], -1).logsumexp(-1)
 
 
+def _batch_cosine_slopes(*, pred: Tensor, **_: object) -> Tensor:
+    return cosine_slopes(pred, pred)
+
+
+_BATCH_COSINE_SLOPES = Line(
+    r"\frac{\partial c_{ij}}{\partial x_i} = \frac{1}{\lVert x_i \rVert} "
+    r"\left(\hat x_j - c_{ij} \hat x_i\right)",
+    _batch_cosine_slopes,
+)
+_BATCH_SLOPE = (
+    r"\frac{\partial}{\partial x_i} \sum_k \ell_k = \sum_j \left(g_{ij} + g_{ji}\right) "
+    r"\frac{\partial c_{ij}}{\partial x_i}"
+)
+
+
+def _batch_slope(pred: Tensor, by_cosine: Tensor) -> Tensor:
+    both = by_cosine + by_cosine.mT
+    return (both[:, :, None] * _batch_cosine_slopes(pred=pred)).sum(1)
+
+
+def _circle_low_slope(*, pred: Tensor, m: float, gamma: float, **_: object) -> Tensor:
+    return -gamma * (1 + m - cosines(pred)).clamp(min=0)
+
+
+def _circle_high_slope(*, pred: Tensor, m: float, gamma: float, **_: object) -> Tensor:
+    return gamma * (cosines(pred) + m).clamp(min=0)
+
+
+def _circle_gate(*, pred: Tensor, target: Tensor, m: float, gamma: float) -> Tensor:
+    return -(-_circle_line(pred=pred, target=target, m=m, gamma=gamma)).expm1()
+
+
+def _circle_by_cosine(*, pred: Tensor, target: Tensor, m: float, gamma: float) -> Tensor:
+    low = _circle_low(pred=pred, m=m, gamma=gamma).masked_fill(~positives(target), -math.inf)
+    high = _circle_high(pred=pred, m=m, gamma=gamma).masked_fill(~negatives(target), -math.inf)
+    pull = _share(low) * _circle_low_slope(pred=pred, m=m, gamma=gamma)
+    push = _share(high) * _circle_high_slope(pred=pred, m=m, gamma=gamma)
+    return _circle_gate(pred=pred, target=target, m=m, gamma=gamma)[:, None] * (pull + push)
+
+
+def _circle_slope(*, pred: Tensor, target: Tensor, m: float, gamma: float) -> Tensor:
+    return _batch_slope(pred, _circle_by_cosine(pred=pred, target=target, m=m, gamma=gamma))
+
+
 CIRCLE = Loss(
     key="circle",
     name="Circle loss",
@@ -526,6 +696,31 @@ CIRCLE = Loss(
     r"\frac{e^{a_{ip}}}{\sum_{P_i} e^{a}}, \quad "
     r"\frac{\partial \ell_i}{\partial c_{in}} = q_i\,\gamma \max(0, c_{in} + m) \frac{e^{b_{in}}}{\sum_{N_i} e^{b}}, "
     r"\quad q_i = 1 - e^{-\ell_i} \quad (\text{the factors } \max(\ldots) \text{ held constant})",
+    derivation=(
+        Line(
+            r"\frac{\partial a_{ij}}{\partial c_{ij}} = -\gamma \max(0, 1 + m - c_{ij}) \quad "
+            r"(\max(\ldots) \text{ held constant})",
+            _circle_low_slope,
+        ),
+        Line(
+            r"\frac{\partial b_{ij}}{\partial c_{ij}} = \gamma \max(0, c_{ij} + m) \quad "
+            r"(\max(\ldots) \text{ held constant})",
+            _circle_high_slope,
+        ),
+        Line(
+            r"q_i = \frac{\sum_{p, n} e^{a_{ip} + b_{in}}}{1 + \sum_{p, n} e^{a_{ip} + b_{in}}} = 1 - e^{-\ell_i}",
+            _circle_gate,
+        ),
+        Line(
+            r"g_{ij} = \frac{\partial \ell_i}{\partial c_{ij}} = q_i \left([j \in P_i]\,"
+            r"\frac{e^{a_{ij}}}{\sum_{P_i} e^{a}} \frac{\partial a_{ij}}{\partial c_{ij}} + [j \in N_i]\,"
+            r"\frac{e^{b_{ij}}}{\sum_{N_i} e^{b}} \frac{\partial b_{ij}}{\partial c_{ij}}\right)",
+            _circle_by_cosine,
+        ),
+        _BATCH_COSINE_SLOPES,
+        Line(_BATCH_SLOPE, _circle_slope),
+    ),
+    detached="the weights max(0, 1 + m - c) and max(0, c + m) of the cosines",
     params={
         "m": Number(
             "Relaxation: the cosines should pass 1 - m within a class and stay below m elsewhere.", 0.4, 0.0, 1.0
@@ -539,6 +734,7 @@ CIRCLE = Loss(
             constant=lambda p: p["gamma"] * (5 - 2 * p["m"] ** 2) + math.log(1 + _FEW**2 / 4),
         ),
         scale_invariant=yes(_NOT_ZERO),
+        needs_pairs=_ALL_PAIRS,
     ),
     pitfalls=(
         "The weights are constants for the gradient, in the paper and here; Keras lets it flow through them: "
@@ -635,9 +831,29 @@ def _multi_similarity_line(*, pred: Tensor, target: Tensor, alpha: float, beta: 
 
 def _multi_similarity_bound(params: Params) -> float:
     alpha, beta, lambda_ = params["alpha"], params["beta"], params["lambda_"]
-    pairs = _FEW - 1
+    others = _FEW - 1
     # All positives opposite and all negatives equal: more than can be at once. log(1 + n e^x) <= log(1 + n) + x.
-    return (math.log1p(pairs) + alpha * (1 + lambda_)) / alpha + (math.log1p(pairs) + beta * (1 - lambda_)) / beta
+    return (math.log1p(others) + alpha * (1 + lambda_)) / alpha + (math.log1p(others) + beta * (1 - lambda_)) / beta
+
+
+def _positive_slope(*, pred: Tensor, target: Tensor, alpha: float, lambda_: float, **_: object) -> Tensor:
+    part = _positive_part(pred=pred, target=target, alpha=alpha, lambda_=lambda_)[:, None]
+    return -(-alpha * (cosines(pred) - lambda_ + part)).masked_fill(~positives(target), -math.inf).exp()
+
+
+def _negative_slope(*, pred: Tensor, target: Tensor, beta: float, lambda_: float, **_: object) -> Tensor:
+    part = _negative_part(pred=pred, target=target, beta=beta, lambda_=lambda_)[:, None]
+    return (beta * (cosines(pred) - lambda_ - part)).masked_fill(~negatives(target), -math.inf).exp()
+
+
+def _multi_similarity_by_cosine(*, pred: Tensor, target: Tensor, alpha: float, beta: float, lambda_: float) -> Tensor:
+    low = _positive_slope(pred=pred, target=target, alpha=alpha, lambda_=lambda_)
+    return low + _negative_slope(pred=pred, target=target, beta=beta, lambda_=lambda_)
+
+
+def _multi_similarity_slope(*, pred: Tensor, target: Tensor, alpha: float, beta: float, lambda_: float) -> Tensor:
+    by_cosine = _multi_similarity_by_cosine(pred=pred, target=target, alpha=alpha, beta=beta, lambda_=lambda_)
+    return _batch_slope(pred, by_cosine)
 
 
 MULTI_SIMILARITY = Loss(
@@ -669,6 +885,27 @@ MULTI_SIMILARITY = Loss(
     r"-\frac{e^{-\alpha (c_{ip} - \lambda)}}{1 + \sum_{P_i} e^{-\alpha (c - \lambda)}}, \quad "
     r"\frac{\partial \ell_i}{\partial c_{in}} = "
     r"\frac{e^{\beta (c_{in} - \lambda)}}{1 + \sum_{N_i} e^{\beta (c - \lambda)}}",
+    derivation=(
+        Line(
+            r"\frac{\partial A_i}{\partial c_{ij}} = \frac{1}{\alpha} \cdot \frac{-\alpha\,e^{-\alpha (c_{ij} - "
+            r"\lambda)}}{1 + \sum_{P_i} e^{-\alpha (c - \lambda)}} = -e^{-\alpha (c_{ij} - \lambda + A_i)}, \quad "
+            r"0 \text{ for } j \notin P_i",
+            _positive_slope,
+        ),
+        Line(
+            r"\frac{\partial B_i}{\partial c_{ij}} = \frac{1}{\beta} \cdot \frac{\beta\,e^{\beta (c_{ij} - "
+            r"\lambda)}}{1 + \sum_{N_i} e^{\beta (c - \lambda)}} = e^{\beta (c_{ij} - \lambda - B_i)}, \quad "
+            r"0 \text{ for } j \notin N_i",
+            _negative_slope,
+        ),
+        Line(
+            r"g_{ij} = \frac{\partial \ell_i}{\partial c_{ij}} = \frac{\partial A_i}{\partial c_{ij}} + "
+            r"\frac{\partial B_i}{\partial c_{ij}}",
+            _multi_similarity_by_cosine,
+        ),
+        _BATCH_COSINE_SLOPES,
+        Line(_BATCH_SLOPE, _multi_similarity_slope),
+    ),
     params={
         "alpha": Number("Sharpness for positives: the larger, the more the hardest counts.", 2.0, 0.1, 100.0, "log"),
         "beta": Number("Sharpness for negatives: the larger, the more the hardest counts.", 50.0, 0.1, 200.0, "log"),
@@ -681,6 +918,7 @@ MULTI_SIMILARITY = Loss(
             constant=_multi_similarity_bound,
         ),
         scale_invariant=yes(_NOT_ZERO),
+        needs_pairs=_ALL_PAIRS,
     ),
     pitfalls=(
         "The paper also leaves out easy pairs before it sums; here all pairs count.",
@@ -751,6 +989,15 @@ def _center_line(*, pred: Tensor, centers: Tensor, target: Tensor) -> Tensor:
     return _own_distance(pred=pred, centers=centers, target=target) ** 2 / 2
 
 
+def _own_distance_slope(*, pred: Tensor, centers: Tensor, target: Tensor) -> Tensor:
+    return _direction(pred - centers.index_select(0, target))
+
+
+def _center_slope(*, pred: Tensor, centers: Tensor, target: Tensor) -> Tensor:
+    distance = _own_distance(pred=pred, centers=centers, target=target)[:, None]
+    return distance * _own_distance_slope(pred=pred, centers=centers, target=target)
+
+
 CENTER = Loss(
     key="center",
     name="Centre loss",
@@ -774,6 +1021,17 @@ CENTER = Loss(
     ),
     gradient=r"\frac{\partial \ell}{\partial x} = x - c_y, \quad "
     r"\frac{\partial \ell}{\partial c_k} = -[k = y] (x - c_y)",
+    derivation=(
+        Line(
+            r"\frac{\partial d}{\partial x} = \frac{x - c_y}{d}, \quad 0 \text{ at } d = 0",
+            _own_distance_slope,
+        ),
+        Line(r"\frac{d \ell}{d d} = d", _own_distance),
+        Line(
+            r"\frac{\partial \ell}{\partial x} = \frac{d \ell}{d d} \cdot \frac{\partial d}{\partial x} = x - c_y",
+            _center_slope,
+        ),
+    ),
     params={},
     properties=Properties(
         convex_in_pred=yes(_EVERYWHERE),
@@ -870,6 +1128,27 @@ def _proxy_nca_line(*, pred: Tensor, proxies: Tensor, target: Tensor, scale: flo
     return _rivals(nearer, target, denominator).logsumexp(-1)
 
 
+def _proxy_shares(*, pred: Tensor, proxies: Tensor, target: Tensor, scale: float, denominator: str) -> Tensor:
+    logits = -scale * _expanded_distances(pred=pred, proxies=proxies)
+    return _rivals(logits, target, denominator).softmax(-1)
+
+
+def _proxy_nca_by_distance(*, pred: Tensor, proxies: Tensor, target: Tensor, scale: float, denominator: str) -> Tensor:
+    shares = _proxy_shares(pred=pred, proxies=proxies, target=target, scale=scale, denominator=denominator)
+    return scale * (one_hot(target, proxies) - shares)
+
+
+def _proxy_distance_slopes(*, pred: Tensor, proxies: Tensor, **_: object) -> Tensor:
+    return -2 * cosine_slopes(pred, proxies)
+
+
+def _proxy_nca_slope(*, pred: Tensor, proxies: Tensor, target: Tensor, scale: float, denominator: str) -> Tensor:
+    by_distance = _proxy_nca_by_distance(
+        pred=pred, proxies=proxies, target=target, scale=scale, denominator=denominator
+    )
+    return (by_distance[:, :, None] * _proxy_distance_slopes(pred=pred, proxies=proxies)).sum(1)
+
+
 _CLASSES = 3
 _OTHER_SIDE = {"proxies": [[1.0, 0.0], [0.0, 1.0]], "target": [1]}
 
@@ -899,7 +1178,28 @@ PROXY_NCA = Loss(
         ),
     ),
     gradient=r"\frac{\partial \ell}{\partial d_k} = s \left([k = y] - q_k\right), \quad "
-    r"q_k = \frac{e^{-s d_k}}{\sum_j e^{-s d_j}} \quad (j \ne y, \text{ or all } j)",
+    r"q_k = \frac{e^{-s d_k}}{\sum_j e^{-s d_j}} \quad (j, k \ne y, \text{ or all})",
+    derivation=(
+        Line(
+            r"q_k = -\frac{1}{s} \frac{\partial}{\partial d_k} \ln \sum_j e^{-s d_j} = "
+            r"\frac{e^{-s d_k}}{\sum_j e^{-s d_j}} \quad (j, k \ne y, \text{ or all})",
+            _proxy_shares,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial d_k} = s \left([k = y] - q_k\right)",
+            _proxy_nca_by_distance,
+        ),
+        Line(
+            r"\frac{\partial d_k}{\partial x} = -2\,\frac{\partial}{\partial x} (\hat x \cdot \hat p_k) = "
+            r"-\frac{2}{\lVert x \rVert} \left(\hat p_k - (\hat x \cdot \hat p_k)\,\hat x\right)",
+            _proxy_distance_slopes,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial x} = \sum_k \frac{\partial \ell}{\partial d_k} \cdot "
+            r"\frac{\partial d_k}{\partial x}",
+            _proxy_nca_slope,
+        ),
+    ),
     params={
         "scale": Number("Factor on the squared distances, an inverse temperature.", 1.0, 0.1, 100.0, "log"),
         "denominator": Choice(
@@ -928,7 +1228,8 @@ PROXY_NCA = Loss(
         "u, v = F.normalize(pred), F.normalize(proxies)\n"
         "logits = -{scale} * ((u[:, None] - v) ** 2).sum(-1)\n"
         "label = F.one_hot(target, len(v)) > 0\n"
-        'rivals = logits if {denominator} == "all" else logits.masked_fill(label, float("-inf"))\n'
+        "denominator = {denominator}\n"
+        'rivals = logits if denominator == "all" else logits.masked_fill(label, float("-inf"))\n'
         "loss = (rivals.logsumexp(-1) - logits[label]).mean()\n",
         keras=None,
         optax=None,

@@ -26,6 +26,7 @@ from lossviz.losses.entry import (
     no,
     number_of_rows,
     number_of_values,
+    pairs,
     yes,
 )
 
@@ -34,6 +35,8 @@ _LISTS = {
     "relevance": "how relevant each item is, the higher the better, (N, L)",
 }
 _ALL_SCORES = "all real scores"
+_WHOLE_LISTS = pairs("the items of a list")
+_PAIRS_OF_A_LIST = pairs("every two items of a list that differ in relevance")
 
 
 def _require_lists(scores: Tensor, relevance: Tensor) -> None:
@@ -111,6 +114,19 @@ def _margin_ranking_line(*, x1: Tensor, x2: Tensor, target: Tensor, margin: floa
     return (margin - _lead(x1=x1, x2=x2, target=target)).clamp(min=0)
 
 
+def _lead_slope(*, x1: Tensor, x2: Tensor, target: Tensor, **_: object) -> Tensor:
+    return target
+
+
+def _margin_ranking_by_lead(*, x1: Tensor, x2: Tensor, target: Tensor, margin: float) -> Tensor:
+    return -(_lead(x1=x1, x2=x2, target=target) < margin).to(x1.dtype)
+
+
+def _margin_ranking_slope(*, x1: Tensor, x2: Tensor, target: Tensor, margin: float) -> Tensor:
+    by_lead = _margin_ranking_by_lead(x1=x1, x2=x2, target=target, margin=margin)
+    return by_lead * _lead_slope(x1=x1, x2=x2, target=target)
+
+
 MARGIN_RANKING = Loss(
     key="margin_ranking",
     name="Margin ranking loss",
@@ -134,6 +150,15 @@ MARGIN_RANKING = Loss(
     ),
     gradient=r"\frac{\partial \ell}{\partial x_1} = -t\,[d < m], \quad "
     r"\frac{\partial \ell}{\partial x_2} = t\,[d < m]",
+    derivation=(
+        Line(r"\frac{\partial d}{\partial x_1} = t", _lead_slope),
+        Line(r"\frac{d \ell}{d d} = -[d < m]", _margin_ranking_by_lead),
+        Line(
+            r"\frac{\partial \ell}{\partial x_1} = \frac{d \ell}{d d} \cdot \frac{\partial d}{\partial x_1} = "
+            r"-t\,[d < m]",
+            _margin_ranking_slope,
+        ),
+    ),
     params={"margin": Number("The lead that the better item should have.", 0.0, 0.0, 10.0)},
     properties=Properties(
         convex_in_pred=yes(_ALL_SCORES),
@@ -146,6 +171,7 @@ MARGIN_RANKING = Loss(
         ),
         symmetric=yes("the two items change places and the label its sign"),
         scale_invariant=no(_ALL_SCORES, {"x1": [-1.0], "x2": [0.0], "target": [1.0]}),
+        needs_pairs=pairs("two items, with a label that says which is better"),
     ),
     pitfalls=(
         "With the default margin of 0 two equal scores cost nothing: a network that ranks nothing is perfect.",
@@ -218,6 +244,23 @@ def _ranknet_line(*, scores: Tensor, relevance: Tensor, sigma: float) -> Tensor:
     return losses.where(_in_order(relevance) > 0, torch.zeros_like(losses)).sum((-2, -1))
 
 
+def _by_difference(*, scores: Tensor, sigma: float, **_: object) -> Tensor:
+    return -sigma * (-sigma * _differences(scores=scores)).sigmoid()
+
+
+def _as_better(*, scores: Tensor, relevance: Tensor, sigma: float) -> Tensor:
+    return (_in_order(relevance) * _by_difference(scores=scores, sigma=sigma)).sum(-1)
+
+
+def _as_worse(*, scores: Tensor, relevance: Tensor, sigma: float) -> Tensor:
+    return -(_in_order(relevance) * _by_difference(scores=scores, sigma=sigma)).sum(-2)
+
+
+def _ranknet_slope(*, scores: Tensor, relevance: Tensor, sigma: float) -> Tensor:
+    better = _as_better(scores=scores, relevance=relevance, sigma=sigma)
+    return better + _as_worse(scores=scores, relevance=relevance, sigma=sigma)
+
+
 RANKNET = Loss(
     key="ranknet",
     name="RankNet (pairwise logistic) loss",
@@ -238,6 +281,30 @@ RANKNET = Loss(
     ),
     gradient=r"\frac{\partial \ell}{\partial s_i} = \sigma \left(\sum_{j: y_j > y_i} \frac{1}{1 + e^{\sigma d_{ji}}} - "
     r"\sum_{j: y_i > y_j} \frac{1}{1 + e^{\sigma d_{ij}}}\right)",
+    derivation=(
+        Line(
+            r"\frac{d \ell_{ij}}{d d_{ij}} = \frac{-\sigma\,e^{-\sigma d_{ij}}}{1 + e^{-\sigma d_{ij}}} = "
+            r"-\frac{\sigma}{1 + e^{\sigma d_{ij}}}",
+            _by_difference,
+        ),
+        Line(
+            r"\sum_{j: y_i > y_j} \frac{d \ell_{ij}}{d d_{ij}} \cdot \frac{\partial d_{ij}}{\partial s_i} = "
+            r"-\sum_{j: y_i > y_j} \frac{\sigma}{1 + e^{\sigma d_{ij}}}, \quad "
+            r"\frac{\partial d_{ij}}{\partial s_i} = 1",
+            _as_better,
+        ),
+        Line(
+            r"\sum_{j: y_j > y_i} \frac{d \ell_{ji}}{d d_{ji}} \cdot \frac{\partial d_{ji}}{\partial s_i} = "
+            r"\sum_{j: y_j > y_i} \frac{\sigma}{1 + e^{\sigma d_{ji}}}, \quad "
+            r"\frac{\partial d_{ji}}{\partial s_i} = -1",
+            _as_worse,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial s_i} = \sum_{j: y_i > y_j} \frac{\partial \ell_{ij}}{\partial s_i} + "
+            r"\sum_{j: y_j > y_i} \frac{\partial \ell_{ji}}{\partial s_i}",
+            _ranknet_slope,
+        ),
+    ),
     params={"sigma": Number("How steeply the chance to win grows with the lead.", 1.0, 0.01, 100.0, "log")},
     properties=Properties(
         convex_in_pred=yes("all real scores; the mean over the pairs of all lists"),
@@ -247,6 +314,7 @@ RANKNET = Loss(
         ),
         smooth=yes("all real scores; the mean over the pairs of all lists", constant=lambda p: p["sigma"] ** 2 / 2),
         scale_invariant=no(_ALL_SCORES, {"scores": [[-1.0, 0.0]], "relevance": [[1.0, 0.0]]}),
+        needs_pairs=_PAIRS_OF_A_LIST,
     ),
     pitfalls=(
         "The mean goes over the pairs of all lists together, so long lists weigh more; others take a mean per list.",
@@ -305,6 +373,19 @@ def _listnet_line(*, scores: Tensor, relevance: Tensor) -> Tensor:
     return (_truth(relevance=relevance) * missing).sum(-1)
 
 
+def _log_sum_slope(*, scores: Tensor, **_: object) -> Tensor:
+    return (scores - _log_sum(scores=scores)[..., None]).exp()
+
+
+def _truth_sum(*, relevance: Tensor, **_: object) -> Tensor:
+    return _truth(relevance=relevance).sum(-1)
+
+
+def _listnet_slope(*, scores: Tensor, relevance: Tensor) -> Tensor:
+    total = _truth_sum(relevance=relevance)[..., None]
+    return total * _log_sum_slope(scores=scores) - _truth(relevance=relevance)
+
+
 LISTNET = Loss(
     key="listnet",
     name="ListNet (top-one) loss",
@@ -324,6 +405,18 @@ LISTNET = Loss(
         Line(r"\ell = \sum_i q_i (Z - s_i)", _listnet_line),
     ),
     gradient=r"\frac{\partial \ell}{\partial s_i} = \frac{e^{s_i}}{\sum_k e^{s_k}} - q_i",
+    derivation=(
+        Line(
+            r"\frac{\partial Z}{\partial s_i} = \frac{e^{s_i}}{\sum_k e^{s_k}} = e^{s_i - Z}",
+            _log_sum_slope,
+        ),
+        Line(r"\ell = Z \sum_k q_k - \sum_k q_k s_k, \quad \sum_k q_k = 1", _truth_sum),
+        Line(
+            r"\frac{\partial \ell}{\partial s_i} = \frac{\partial Z}{\partial s_i} \sum_k q_k - q_i "
+            r"= e^{s_i - Z} - q_i",
+            _listnet_slope,
+        ),
+    ),
     params={},
     properties=Properties(
         convex_in_pred=yes(_ALL_SCORES),
@@ -331,6 +424,7 @@ LISTNET = Loss(
         lipschitz=yes(_ALL_SCORES, constant=lambda _: math.sqrt(2)),
         smooth=yes(_ALL_SCORES, constant=lambda _: 0.5),
         scale_invariant=no(_ALL_SCORES, {"scores": [[-1.0, 0.0]], "relevance": [[1.0, 0.0]]}),
+        needs_pairs=_WHOLE_LISTS,
     ),
     pitfalls=(
         "It is not 0 at the best scores: the entropy of the labels' softmax remains.",
@@ -400,6 +494,23 @@ def _listmle_line(*, scores: Tensor, relevance: Tensor) -> Tensor:
     return places.sum(-1)
 
 
+def _remaining_slopes(*, scores: Tensor, relevance: Tensor) -> Tensor:
+    """(N, L, L): the slope of place k's logarithm by the score that stands at place i."""
+    ordered = _sorted_scores(scores=scores, relevance=relevance)[..., None, :]
+    shares = ordered - _remaining(scores=scores, relevance=relevance)[..., :, None]
+    gone = torch.ones_like(shares, dtype=torch.bool).tril(-1)
+    return shares.masked_fill(gone, -math.inf).exp()
+
+
+def _sorted_slope(*, scores: Tensor, relevance: Tensor) -> Tensor:
+    return _remaining_slopes(scores=scores, relevance=relevance).sum(-2) - 1
+
+
+def _listmle_slope(*, scores: Tensor, relevance: Tensor) -> Tensor:
+    place = relevance.argsort(-1, descending=True).argsort(-1)
+    return _sorted_slope(scores=scores, relevance=relevance).gather(-1, place)
+
+
 LISTMLE = Loss(
     key="listmle",
     name="ListMLE (Plackett-Luce) loss",
@@ -419,6 +530,23 @@ LISTMLE = Loss(
         Line(r"\ell = \sum_k \left(Z_k - s_{(k)}\right)", _listmle_line),
     ),
     gradient=r"\frac{\partial \ell}{\partial s_{(i)}} = \sum_{k \le i} e^{s_{(i)} - Z_k} - 1",
+    derivation=(
+        Line(
+            r"\frac{\partial Z_k}{\partial s_{(i)}} = \frac{e^{s_{(i)}}}{\sum_{j \ge k} e^{s_{(j)}}} = "
+            r"e^{s_{(i)} - Z_k}, \quad 0 \text{ for } i < k",
+            _remaining_slopes,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial s_{(i)}} = \sum_k \left(\frac{\partial Z_k}{\partial s_{(i)}} - "
+            r"[k = i]\right) = \sum_{k \le i} e^{s_{(i)} - Z_k} - 1",
+            _sorted_slope,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial s_j} = \frac{\partial \ell}{\partial s_{(i)}}, \quad "
+            r"i = \text{place of item } j",
+            _listmle_slope,
+        ),
+    ),
     params={},
     properties=Properties(
         convex_in_pred=yes(_ALL_SCORES),
@@ -426,6 +554,7 @@ LISTMLE = Loss(
         lipschitz=yes("all real scores, lists of 4 items", constant=lambda _: 3 * math.sqrt(2)),
         smooth=yes("all real scores, lists of 4 items", constant=lambda _: 1.5),
         scale_invariant=no(_ALL_SCORES, {"scores": [[-1.0, 0.0]], "relevance": [[1.0, 0.0]]}),
+        needs_pairs=_WHOLE_LISTS,
     ),
     pitfalls=(
         "Items of equal relevance have no right order: here they are an error, elsewhere they are shuffled by chance.",
@@ -506,6 +635,24 @@ def _lambdarank_line(*, scores: Tensor, relevance: Tensor, sigma: float) -> Tens
     return (weight * _pair_losses(scores=scores, sigma=sigma)).sum((-2, -1))
 
 
+def _weighted_by_difference(*, scores: Tensor, relevance: Tensor, sigma: float) -> Tensor:
+    """(N, L, L): zero where item i should not stand before item j, as the weights are."""
+    return _ndcg_changes(scores=scores, relevance=relevance) * _by_difference(scores=scores, sigma=sigma)
+
+
+def _weighted_as_better(*, scores: Tensor, relevance: Tensor, sigma: float) -> Tensor:
+    return _weighted_by_difference(scores=scores, relevance=relevance, sigma=sigma).sum(-1)
+
+
+def _weighted_as_worse(*, scores: Tensor, relevance: Tensor, sigma: float) -> Tensor:
+    return -_weighted_by_difference(scores=scores, relevance=relevance, sigma=sigma).sum(-2)
+
+
+def _lambdarank_slope(*, scores: Tensor, relevance: Tensor, sigma: float) -> Tensor:
+    better = _weighted_as_better(scores=scores, relevance=relevance, sigma=sigma)
+    return better + _weighted_as_worse(scores=scores, relevance=relevance, sigma=sigma)
+
+
 LAMBDARANK = Loss(
     key="lambdarank",
     name="LambdaRank loss",
@@ -531,6 +678,29 @@ LAMBDARANK = Loss(
     gradient=r"\frac{\partial \ell}{\partial s_i} = \sigma \left(\sum_{j: y_j > y_i} "
     r"\frac{w_{ji}}{1 + e^{\sigma (s_j - s_i)}} - \sum_{j: y_i > y_j} "
     r"\frac{w_{ij}}{1 + e^{\sigma (s_i - s_j)}}\right)",
+    derivation=(
+        Line(
+            r"\lambda_{ij} = w_{ij} \frac{\partial}{\partial s_i} \ln\left(1 + e^{-\sigma (s_i - s_j)}\right) = "
+            r"-\frac{\sigma w_{ij}}{1 + e^{\sigma (s_i - s_j)}} \quad "
+            r"(w_{ij} \text{ held constant; } 0 \text{ unless } y_i > y_j)",
+            _weighted_by_difference,
+        ),
+        Line(
+            r"\sum_{j: y_i > y_j} w_{ij} \frac{\partial}{\partial s_i} \ln\left(1 + e^{-\sigma (s_i - s_j)}\right) = "
+            r"\sum_{j: y_i > y_j} \lambda_{ij}",
+            _weighted_as_better,
+        ),
+        Line(
+            r"\sum_{j: y_j > y_i} w_{ji} \frac{\partial}{\partial s_i} \ln\left(1 + e^{-\sigma (s_j - s_i)}\right) = "
+            r"-\sum_{j: y_j > y_i} \lambda_{ji}",
+            _weighted_as_worse,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial s_i} = \sum_{j: y_i > y_j} \lambda_{ij} - "
+            r"\sum_{j: y_j > y_i} \lambda_{ji}",
+            _lambdarank_slope,
+        ),
+    ),
     params={"sigma": Number("How steeply the chance to win grows with the lead.", 1.0, 0.01, 100.0, "log")},
     properties=Properties(
         convex_in_pred=no(
@@ -540,6 +710,7 @@ LAMBDARANK = Loss(
         ),
         bounded=no(_ALL_SCORES, {"scores": [[-1e6, 0.0]], "relevance": [[1.0, 0.0]]}),
         scale_invariant=no(_ALL_SCORES, {"scores": [[-1.0, 0.0]], "relevance": [[1.0, 0.0]]}),
+        needs_pairs=_PAIRS_OF_A_LIST,
     ),
     pitfalls=(
         "Its value jumps where two items change places: watch NDCG, not the loss.",

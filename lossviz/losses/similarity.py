@@ -16,6 +16,7 @@ from lossviz.losses.entry import (
     Properties,
     no,
     number_of_values,
+    pairs,
     yes,
 )
 
@@ -87,6 +88,28 @@ def _line(*, x1: Tensor, x2: Tensor, eps: float) -> Tensor:
     return 1 - _cosine(x1=x1, x2=x2, eps=eps)
 
 
+def _length_slope(*, x1: Tensor, x2: Tensor, eps: float) -> Tensor:
+    length = _length_1(x1=x1, x2=x2, eps=eps)[:, None]
+    # Below eps the length divided by is a constant.
+    return x1 / length * ((x1 * x1).sum(-1, keepdim=True) >= eps**2).to(x1.dtype)
+
+
+def _inner_slope(*, x1: Tensor, x2: Tensor, eps: float) -> Tensor:
+    return x2
+
+
+def _cosine_slope(*, x1: Tensor, x2: Tensor, eps: float) -> Tensor:
+    first, second = _length_1(x1=x1, x2=x2, eps=eps)[:, None], _length_2(x1=x1, x2=x2, eps=eps)[:, None]
+    cosine = _cosine(x1=x1, x2=x2, eps=eps)[:, None]
+    return _inner_slope(x1=x1, x2=x2, eps=eps) / (first * second) - cosine / first * _length_slope(
+        x1=x1, x2=x2, eps=eps
+    )
+
+
+def _slope(*, x1: Tensor, x2: Tensor, eps: float) -> Tensor:
+    return -_cosine_slope(x1=x1, x2=x2, eps=eps)
+
+
 _EVERYWHERE = "all real vectors"
 
 COSINE_SIMILARITY = Loss(
@@ -109,7 +132,26 @@ COSINE_SIMILARITY = Loss(
         Line(r"\ell = 1 - c", _line),
     ),
     gradient=r"\frac{\partial \ell}{\partial x_1} = \frac{1}{n_1} \left(c\,\frac{x_1}{n_1} - \frac{x_2}{n_2}\right), "
-    r"\quad \frac{\partial \ell}{\partial x_2} = \frac{1}{n_2} \left(c\,\frac{x_2}{n_2} - \frac{x_1}{n_1}\right)",
+    r"\quad \frac{\partial \ell}{\partial x_2} = \frac{1}{n_2} \left(c\,\frac{x_2}{n_2} - \frac{x_1}{n_1}\right) "
+    r"\quad (\text{a vector shorter than } \varepsilon \text{ without the term in } c)",
+    derivation=(
+        Line(
+            r"\frac{\partial n_1}{\partial x_1} = \frac{x_1}{n_1}\,[\lVert x_1 \rVert \ge \varepsilon]",
+            _length_slope,
+        ),
+        Line(r"\frac{\partial}{\partial x_1} (x_1 \cdot x_2) = x_2", _inner_slope),
+        Line(
+            r"\frac{\partial c}{\partial x_1} = \frac{x_2}{n_1 n_2} - \frac{x_1 \cdot x_2}{n_1^2\,n_2} "
+            r"\frac{\partial n_1}{\partial x_1} = \frac{x_2}{n_1 n_2} - \frac{c}{n_1} "
+            r"\frac{\partial n_1}{\partial x_1}",
+            _cosine_slope,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial x_1} = -\frac{\partial c}{\partial x_1} = \frac{1}{n_1} "
+            r"\left(c\,\frac{\partial n_1}{\partial x_1} - \frac{x_2}{n_2}\right)",
+            _slope,
+        ),
+    ),
     params={"eps": Number("Shorter vectors are treated as if they had this length.", 1e-8, 1e-12, 1e-2, "log")},
     properties=Properties(
         convex_in_pred=no(
@@ -131,6 +173,7 @@ COSINE_SIMILARITY = Loss(
         proper=NOT_APPLICABLE,
         calibrated=NOT_APPLICABLE,
         scale_invariant=yes("vectors not shorter than eps"),
+        needs_pairs=pairs("two embeddings that should point the same way"),
     ),
     pitfalls=(
         "Keras returns minus the cosine, from -1 to 1, instead of one minus the cosine.",
