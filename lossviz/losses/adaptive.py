@@ -101,6 +101,29 @@ def _adaptive_line(*, pred: Tensor, target: Tensor, alpha: Tensor, c: Tensor) ->
     return _shape_term(pred=pred, target=target, alpha=alpha, c=c) + c.log() + _log_z(alpha=alpha)
 
 
+def _base(*, pred: Tensor, target: Tensor, alpha: Tensor, c: Tensor) -> Tensor:
+    u = ((pred - target) / c).double() ** 2
+    return (u / (2 - _inner(alpha)) + 1).to(pred.dtype)
+
+
+def _base_by_pred(*, pred: Tensor, target: Tensor, alpha: Tensor, c: Tensor) -> Tensor:
+    return (2 * (pred - target) / (c**2 * (2 - _inner(alpha)))).to(pred.dtype)
+
+
+def _shape_by_base(*, pred: Tensor, target: Tensor, alpha: Tensor, c: Tensor) -> Tensor:
+    a, base = _inner(alpha), _base(pred=pred, target=target, alpha=alpha, c=c)
+    return (0.5 * (2 - a) * base.double() ** (0.5 * a - 1)).to(pred.dtype)
+
+
+def _normaliser_by_pred(*, pred: Tensor, **_: object) -> Tensor:
+    return torch.zeros_like(pred)
+
+
+def _adaptive_by_pred(*, pred: Tensor, target: Tensor, alpha: Tensor, c: Tensor) -> Tensor:
+    by_base = _shape_by_base(pred=pred, target=target, alpha=alpha, c=c)
+    return by_base * _base_by_pred(pred=pred, target=target, alpha=alpha, c=c)
+
+
 BARRON_ADAPTIVE = Loss(
     key="barron_adaptive",
     name="Barron's adaptive robust loss",
@@ -132,6 +155,21 @@ BARRON_ADAPTIVE = Loss(
     r"\left(\frac{(\hat y - y)^2}{c^2 (2 - \alpha)} + 1\right)^{\alpha / 2 - 1}, \quad "
     r"\frac{\partial \ell}{\partial \alpha} = \frac{\partial \rho}{\partial \alpha} - "
     r"\operatorname{E}_x\left[\frac{\partial \rho(x, \alpha, 1)}{\partial \alpha}\right]",
+    derivation=(
+        Line(r"k = \frac{(\hat y - y)^2}{c^2 (2 - \alpha)} + 1", _base),
+        Line(r"\frac{\partial k}{\partial \hat y} = \frac{2 (\hat y - y)}{c^2 (2 - \alpha)}", _base_by_pred),
+        Line(
+            r"\frac{\partial \rho}{\partial k} = \frac{2 - \alpha}{\alpha} \cdot \frac{\alpha}{2} k^{\alpha / 2 - 1} = "
+            r"\frac{2 - \alpha}{2} k^{\alpha / 2 - 1}",
+            _shape_by_base,
+        ),
+        Line(r"\frac{\partial}{\partial \hat y} \left(\ln c + \ln Z\right) = 0", _normaliser_by_pred),
+        Line(
+            r"\frac{\partial \ell}{\partial \hat y} = \frac{\partial \rho}{\partial k} \cdot "
+            r"\frac{\partial k}{\partial \hat y} + 0 = \frac{\hat y - y}{c^2} k^{\alpha / 2 - 1}",
+            _adaptive_by_pred,
+        ),
+    ),
     params={},
     properties=Properties(
         convex_in_pred=no(
@@ -143,10 +181,11 @@ BARRON_ADAPTIVE = Loss(
         symmetric=yes("all real predictions and labels"),
     ),
     pitfalls=(
-        "The logarithm of Z is what keeps the shape honest: without it alpha runs to 0 and c grows for ever.",
+        "The logarithms keep it honest: without that of Z alpha runs to 0, without that of c the width grows for ever.",
         "Learn alpha and c through a sigmoid and a softplus, so that they stay in their ranges.",
         "At alpha = 2 the slope in alpha is infinite; near it the author's code is off, since it interpolates Z.",
-        "A width below 0.4 or so makes it negative near the label, since a density may exceed 1.",
+        "A width below 0.4 at alpha = 2, or 0.22 at alpha = 0, makes it negative near the label: "
+        "a density may exceed 1.",
     ),
     reference="Barron (2019), A general and adaptive robust loss function, arXiv:1701.03077.",
     code=Code(
@@ -238,6 +277,17 @@ def _superloss_line(*, losses: Tensor, tau: float, lambda_: float) -> Tensor:
 
 _THRESHOLD = 1 - 2 / math.e
 
+
+def _superloss_by_sigma(*, losses: Tensor, tau: float, lambda_: float) -> Tensor:
+    sigma = _sigma(losses=losses, tau=tau, lambda_=lambda_)
+    return losses - tau + 2 * lambda_ * sigma.log() / sigma
+
+
+def _sigma_by_loss(*, losses: Tensor, tau: float, lambda_: float) -> Tensor:
+    w = _lambert(losses, tau, lambda_)
+    return torch.where(w > -1, -(-2 * w).exp() / (2 * lambda_ * (1 + w)), torch.zeros_like(w))
+
+
 SUPERLOSS = Loss(
     key="superloss",
     name="SuperLoss",
@@ -257,6 +307,24 @@ SUPERLOSS = Loss(
         Line(r"L = (\ell - \tau)\,\sigma + \lambda \ln^2 \sigma", _superloss_line),
     ),
     gradient=r"\frac{\partial L}{\partial \ell} = \sigma",
+    derivation=(
+        Line(r"\frac{\partial L(\ell, \sigma)}{\partial \ell} = \sigma", _sigma),
+        Line(
+            r"\frac{\partial L(\ell, \sigma)}{\partial \sigma} = \ell - \tau + \frac{2 \lambda \ln \sigma}{\sigma} = "
+            r"\ell - \tau - 2 \lambda z, \quad 0 \text{ where } z > -\frac{1}{e}",
+            _superloss_by_sigma,
+        ),
+        Line(
+            r"\frac{d \sigma}{d \ell} = -\frac{\sigma^2}{2 \lambda (1 + W)}, \quad "
+            r"0 \text{ where } z = -\frac{1}{e}",
+            _sigma_by_loss,
+        ),
+        Line(
+            r"\frac{\partial L}{\partial \ell} = \sigma + \frac{\partial L(\ell, \sigma)}{\partial \sigma} \cdot "
+            r"\frac{d \sigma}{d \ell} = \sigma + 0",
+            _sigma,
+        ),
+    ),
     params={
         "tau": Number("Losses above this are hard, those below easy.", 1.0, -100.0, 100.0),
         "lambda_": Number("How gently it weighs; the larger, the more alike the weights.", 1.0, 0.01, 100.0, "log"),
@@ -278,7 +346,8 @@ SUPERLOSS = Loss(
         "A threshold below all losses plays every sample down, which is but a smaller learning rate.",
         "SciPy's lambertw is NaN exactly at -1 / e, where the easiest samples end up.",
     ),
-    reference="Castells, Weinzaepfel and Revaud (2020), SuperLoss: a generic loss for robust curriculum learning.",
+    reference="Castells, Weinzaepfel and Revaud (2020), SuperLoss: a generic loss for robust curriculum learning, "
+    "Advances in Neural Information Processing Systems 33.",
     code=Code(
         pytorch="import math\n\nimport torch\n\n"
         "z = ((losses.detach().double() - {tau}) / (2 * {lambda_})).clamp(min=-1 / math.e)\n"

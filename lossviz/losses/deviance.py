@@ -15,6 +15,7 @@ from lossviz.losses._checks import (
     require_same_shape,
 )
 from lossviz.losses.entry import (
+    NOT_APPLICABLE,
     Choice,
     Code,
     Flag,
@@ -42,6 +43,10 @@ def _check_finite(inputs: Inputs, params: Params) -> None:
 
 def _inverse_eps(params: Params) -> float:
     return 1 / params["eps"]
+
+
+def _nothing_by_pred(*, pred: Tensor, **_: object) -> Tensor:
+    return torch.zeros_like(pred)
 
 
 # --- root mean squared logarithmic error
@@ -85,6 +90,20 @@ def _rmsle_line(*, pred: Tensor, target: Tensor) -> Tensor:
     return (_log_ratio(pred=pred, target=target) ** 2).mean().sqrt()
 
 
+def _log_ratio_by_pred(*, pred: Tensor, **_: object) -> Tensor:
+    return 1 / (1 + pred)
+
+
+def _rmsle_by_log_ratio(*, pred: Tensor, target: Tensor) -> Tensor:
+    value = _rmsle_line(pred=pred, target=target)
+    slope = _log_ratio(pred=pred, target=target) / (pred.numel() * value)
+    return torch.where(value > 0, slope, torch.zeros_like(slope))
+
+
+def _rmsle_by_pred(*, pred: Tensor, target: Tensor) -> Tensor:
+    return _rmsle_by_log_ratio(pred=pred, target=target) * _log_ratio_by_pred(pred=pred)
+
+
 RMSLE = Loss(
     key="rmsle",
     name="Root mean squared logarithmic error",
@@ -103,6 +122,19 @@ RMSLE = Loss(
         Line(r"L = \sqrt{\frac{1}{N} \sum_i d_i^2}", _rmsle_line),
     ),
     gradient=r"\frac{\partial L}{\partial \hat y_i} = \frac{d_i}{N L (1 + \hat y_i)}, \quad 0 \text{ at } L = 0",
+    derivation=(
+        Line(r"\frac{\partial d_i}{\partial \hat y_i} = \frac{1}{1 + \hat y_i}", _log_ratio_by_pred),
+        Line(
+            r"\frac{\partial L}{\partial d_i} = \frac{1}{2 L} \cdot \frac{2 d_i}{N} = \frac{d_i}{N L}, "
+            r"\quad 0 \text{ at } L = 0",
+            _rmsle_by_log_ratio,
+        ),
+        Line(
+            r"\frac{\partial L}{\partial \hat y_i} = \frac{\partial L}{\partial d_i} \cdot "
+            r"\frac{\partial d_i}{\partial \hat y_i} = \frac{d_i}{N L (1 + \hat y_i)}",
+            _rmsle_by_pred,
+        ),
+    ),
     params={},
     properties=Properties(
         convex_in_pred=no(_NONNEGATIVE, {"pred": [10.0], "target": [0.0]}, {"pred": [1000.0], "target": [0.0]}),
@@ -110,6 +142,7 @@ RMSLE = Loss(
         lipschitz=yes(_NONNEGATIVE, constant=lambda _: 1.0),
         smooth=no(_NONNEGATIVE, {"pred": [1 - 1e-9], "target": [1.0]}, {"pred": [1 + 1e-9], "target": [1.0]}),
         scale_invariant=no(_NONNEGATIVE, {"pred": [2.0], "target": [1.0]}),
+        needs_pairs=NOT_APPLICABLE,
     ),
     pitfalls=(
         "It is no mean over samples: the mean of the batches' values is not the value of all samples together.",
@@ -162,6 +195,20 @@ def _mape_line(*, pred: Tensor, target: Tensor, eps: float) -> Tensor:
     return (pred / size - target / size).abs()
 
 
+def _error_size_by_pred(*, pred: Tensor, target: Tensor, **_: object) -> Tensor:
+    return (pred > target).to(pred.dtype) - (pred < target).to(pred.dtype)
+
+
+_ERROR_SIZE_BY_PRED = Line(
+    r"\frac{\partial |\hat y - y|}{\partial \hat y} = \operatorname{sign}(\hat y - y), \quad 0 \text{ at } \hat y = y",
+    _error_size_by_pred,
+)
+
+
+def _mape_by_pred(*, pred: Tensor, target: Tensor, eps: float) -> Tensor:
+    return _error_size_by_pred(pred=pred, target=target) / _label_size(target=target, eps=eps)
+
+
 MAPE = Loss(
     key="mape",
     name="Mean absolute percentage error",
@@ -180,6 +227,15 @@ MAPE = Loss(
         Line(r"\ell = \frac{|\hat y - y|}{m} = \left|\frac{\hat y}{m} - \frac{y}{m}\right|", _mape_line),
     ),
     gradient=r"\frac{\partial \ell}{\partial \hat y} = \frac{\operatorname{sign}(\hat y - y)}{m}",
+    derivation=(
+        _ERROR_SIZE_BY_PRED,
+        Line(r"\frac{\partial m}{\partial \hat y} = 0", _nothing_by_pred),
+        Line(
+            r"\frac{\partial \ell}{\partial \hat y} = \frac{1}{m} \cdot "
+            r"\frac{\partial |\hat y - y|}{\partial \hat y} = \frac{\operatorname{sign}(\hat y - y)}{m}",
+            _mape_by_pred,
+        ),
+    ),
     params={"eps": Number("Labels nearer to 0 than this are divided by it instead.", 1e-7, 1e-12, 1.0, "log")},
     properties=Properties(
         convex_in_pred=yes(_EVERYWHERE),
@@ -195,7 +251,8 @@ MAPE = Loss(
     pitfalls=(
         "A label of 0 gives an enormous loss that eps alone decides: libraries have 1e-7, 1.17e-6 or 2.2e-16.",
         "Keras gives percent, 100 times this; scikit-learn and torchmetrics give the fraction.",
-        "Of positive labels it rewards low predictions: too low costs 1 at most, too high without limit.",
+        "Where labels and predictions are positive it rewards low ones: too low costs 1 at most, "
+        "too high without limit.",
     ),
     reference="Folklore of forecasting; for its faults see Hyndman and Koehler (2006), "
     "doi:10.1016/j.ijforecast.2006.03.001.",
@@ -253,6 +310,17 @@ def _smape_slope(params: Params) -> float:
     return 4 / params["eps"]
 
 
+def _both_sizes_by_pred(*, pred: Tensor, target: Tensor, eps: float) -> Tensor:
+    return pred.sign() * (pred.abs() + target.abs() >= eps).to(pred.dtype)
+
+
+def _smape_by_pred(*, pred: Tensor, target: Tensor, eps: float) -> Tensor:
+    size = _both_sizes(pred=pred, target=target, eps=eps)
+    through_error = size * _error_size_by_pred(pred=pred, target=target)
+    through_size = (pred - target).abs() * _both_sizes_by_pred(pred=pred, target=target, eps=eps)
+    return 2 * (through_error - through_size) / size**2
+
+
 SMAPE = Loss(
     key="smape",
     name="Symmetric mean absolute percentage error",
@@ -272,6 +340,18 @@ SMAPE = Loss(
     ),
     gradient=r"\frac{\partial \ell}{\partial \hat y} = \frac{2}{s} \left(\operatorname{sign}(\hat y - y) - "
     r"\frac{|\hat y - y|}{s} \operatorname{sign}(\hat y) [\,|\hat y| + |y| \ge \epsilon\,]\right)",
+    derivation=(
+        _ERROR_SIZE_BY_PRED,
+        Line(
+            r"\frac{\partial s}{\partial \hat y} = \operatorname{sign}(\hat y) [\,|\hat y| + |y| \ge \epsilon\,]",
+            _both_sizes_by_pred,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial \hat y} = \frac{2}{s^2} \left("
+            r"s \frac{\partial |\hat y - y|}{\partial \hat y} - |\hat y - y| \frac{\partial s}{\partial \hat y}\right)",
+            _smape_by_pred,
+        ),
+    ),
     params={"eps": Number("Smallest sum of both sizes to divide by.", 1.17e-6, 1e-12, 1.0, "log")},
     properties=Properties(
         convex_in_pred=no(_EVERYWHERE, {"pred": [-1.0], "target": [1.0]}, {"pred": [1.0], "target": [1.0]}),
@@ -279,7 +359,7 @@ SMAPE = Loss(
         lipschitz=yes(_EVERYWHERE, constant=_smape_slope),
         smooth=no(_EVERYWHERE, {"pred": [1 - 1e-9], "target": [1.0]}, {"pred": [1 + 1e-9], "target": [1.0]}),
         robust=yes(_EVERYWHERE, constant=_smape_slope),
-        symmetric=no(_EVERYWHERE, {"pred": [2.0], "target": [1.0]}),
+        symmetric=no(_EVERYWHERE, {"pred": [2.0], "target": [1.0]}, {"pred": [0.0], "target": [1.0]}),
         scale_invariant=yes("predictions and labels whose sizes add up to more than eps", eps=1e-12),
     ),
     pitfalls=(
@@ -362,6 +442,19 @@ def _poisson_line(*, pred: Tensor, target: Tensor, log_input: bool, full: str, e
     return _constant(target=target, full=full) - likelihood
 
 
+def _rate_by_pred(*, pred: Tensor, log_input: bool, **_: object) -> Tensor:
+    return pred.exp() if log_input else torch.ones_like(pred)
+
+
+def _log_rate_by_pred(*, pred: Tensor, log_input: bool, eps: float, **_: object) -> Tensor:
+    return torch.ones_like(pred) if log_input else 1 / (pred + eps)
+
+
+def _poisson_by_pred(*, pred: Tensor, target: Tensor, log_input: bool, eps: float, **_: object) -> Tensor:
+    log_rate = _log_rate_by_pred(pred=pred, log_input=log_input, eps=eps)
+    return _rate_by_pred(pred=pred, log_input=log_input) - target * log_rate
+
+
 POISSON_NLL = Loss(
     key="poisson_nll",
     name="Poisson negative log-likelihood",
@@ -386,6 +479,24 @@ POISSON_NLL = Loss(
     ),
     gradient=r"\frac{\partial \ell}{\partial \hat y} = \begin{cases} e^{\hat y} - y & \text{logarithm of the rate} \\ "
     r"1 - \frac{y}{\hat y + \epsilon} & \text{rate} \end{cases}",
+    derivation=(
+        Line(
+            r"\frac{\partial \lambda}{\partial \hat y} = e^{\hat y} \quad "
+            r"(1 \text{ where } \hat y \text{ is the rate})",
+            _rate_by_pred,
+        ),
+        Line(
+            r"\frac{\partial \ln \lambda}{\partial \hat y} = 1 \quad \left(\frac{1}{\hat y + \epsilon}\right)",
+            _log_rate_by_pred,
+        ),
+        Line(r"\frac{\partial k}{\partial \hat y} = 0", _nothing_by_pred),
+        Line(
+            r"\frac{\partial \ell}{\partial \hat y} = \frac{\partial \lambda}{\partial \hat y} - "
+            r"y \frac{\partial \ln \lambda}{\partial \hat y} + \frac{\partial k}{\partial \hat y} = e^{\hat y} - y "
+            r"\quad \left(1 - \frac{y}{\hat y + \epsilon}\right)",
+            _poisson_by_pred,
+        ),
+    ),
     params={
         "log_input": Flag("Whether predictions are logarithms of rates.", True),
         "full": Choice("The term that does not depend on the prediction.", "none", ("none", "exact", "stirling")),
@@ -401,7 +512,8 @@ POISSON_NLL = Loss(
     pitfalls=(
         "PyTorch takes logarithms of rates unless told otherwise, Keras takes rates: "
         "one given to the other still trains.",
-        "PyTorch's full=True is Stirling's approximation, off by up to 0.08 from the logarithm of the factorial.",
+        "PyTorch's full=True is Stirling's approximation, 0.04 short of the logarithm of the factorial at a count of 2 "
+        "and closer at larger ones.",
         "The exponential overflows at a log-rate of 709, in single precision at 88: standardise inputs, start small.",
         "Without the constant it is negative for large counts; differences between models are right all the same.",
     ),
@@ -478,6 +590,19 @@ def _gaussian_line(*, pred: Tensor, target: Tensor, var: Tensor, full: bool, eps
     return 0.5 * z**2 + 0.5 * ((2 * math.pi if full else 1.0) * variance).log()
 
 
+def _gaussian_by_variance(*, pred: Tensor, target: Tensor, var: Tensor, eps: float, **_: object) -> Tensor:
+    z, variance = _standardised(pred=pred, target=target, var=var, eps=eps), _variance(var=var, eps=eps)
+    return z * (-z / (2 * variance)) + 1 / (2 * variance)
+
+
+def _standardised_by_pred(*, var: Tensor, eps: float, **_: object) -> Tensor:
+    return 1 / _variance(var=var, eps=eps).sqrt()
+
+
+def _gaussian_by_pred(*, pred: Tensor, target: Tensor, var: Tensor, eps: float, **_: object) -> Tensor:
+    return _standardised(pred=pred, target=target, var=var, eps=eps) * _standardised_by_pred(var=var, eps=eps)
+
+
 GAUSSIAN_NLL = Loss(
     key="gaussian_nll",
     name="Gaussian negative log-likelihood",
@@ -505,6 +630,20 @@ GAUSSIAN_NLL = Loss(
     ),
     gradient=r"\frac{\partial \ell}{\partial \hat y} = \frac{\hat y - y}{v}, \quad "
     r"\frac{\partial \ell}{\partial \sigma^2} = \frac{1 - z^2}{2 v}",
+    derivation=(
+        Line(r"\frac{\partial \ell}{\partial z} = \tfrac{1}{2} \cdot 2 z = z", _standardised),
+        Line(
+            r"\frac{\partial \ell}{\partial \sigma^2} = z \cdot \frac{\partial z}{\partial v} + \frac{1}{2 v} = "
+            r"z \cdot \left(-\frac{z}{2 v}\right) + \frac{1}{2 v} = \frac{1 - z^2}{2 v}",
+            _gaussian_by_variance,
+        ),
+        Line(r"\frac{\partial z}{\partial \hat y} = \frac{1}{\sqrt{v}}", _standardised_by_pred),
+        Line(
+            r"\frac{\partial \ell}{\partial \hat y} = \frac{\partial \ell}{\partial z} \cdot "
+            r"\frac{\partial z}{\partial \hat y} = \frac{z}{\sqrt{v}} = \frac{\hat y - y}{v}",
+            _gaussian_by_pred,
+        ),
+    ),
     params={
         "full": Flag("Whether to add the constant, half of ln(2 pi).", False),
         "eps": Number("Smallest variance.", 1e-6, 1e-9, 1e-3, "log"),
@@ -580,6 +719,18 @@ def _gamma_line(*, pred: Tensor, target: Tensor) -> Tensor:
     return 2 * (pred.log() - target.log() + (target - pred) / pred)
 
 
+def _ratio_by_pred(*, pred: Tensor, target: Tensor) -> Tensor:
+    return -target / pred / pred
+
+
+def _gamma_by_ratio(*, pred: Tensor, target: Tensor) -> Tensor:
+    return 2 * (1 - 1 / _ratio(pred=pred, target=target))
+
+
+def _gamma_by_pred(*, pred: Tensor, target: Tensor) -> Tensor:
+    return _gamma_by_ratio(pred=pred, target=target) * _ratio_by_pred(pred=pred, target=target)
+
+
 GAMMA_DEVIANCE = Loss(
     key="gamma_deviance",
     name="Gamma deviance",
@@ -598,6 +749,16 @@ GAMMA_DEVIANCE = Loss(
         Line(r"\ell = 2 (x - 1 - \ln x) = 2 \left(\ln \hat y - \ln y + \frac{y - \hat y}{\hat y}\right)", _gamma_line),
     ),
     gradient=r"\frac{\partial \ell}{\partial \hat y} = \frac{2 (\hat y - y)}{\hat y^2}",
+    derivation=(
+        Line(r"\frac{\partial x}{\partial \hat y} = -\frac{y}{\hat y^2}", _ratio_by_pred),
+        Line(r"\frac{d \ell}{d x} = 2 \left(1 - \frac{1}{x}\right)", _gamma_by_ratio),
+        Line(
+            r"\frac{\partial \ell}{\partial \hat y} = \frac{d \ell}{d x} \cdot \frac{\partial x}{\partial \hat y} = "
+            r"2 \left(1 - \frac{\hat y}{y}\right) \cdot \left(-\frac{y}{\hat y^2}\right) = "
+            r"\frac{2 (\hat y - y)}{\hat y^2}",
+            _gamma_by_pred,
+        ),
+    ),
     params={},
     properties=Properties(
         convex_in_pred=no(_POSITIVE, {"pred": [10.0], "target": [1.0]}, {"pred": [1000.0], "target": [1.0]}),
@@ -640,7 +801,7 @@ def tweedie_deviance(*, pred: Tensor, target: Tensor, power: float = 1.5) -> Ten
     Raises:
         ValueError: shapes or dtypes do not fit, the batch is empty, or no distribution has this power.
 
-    Reference: Jorgensen (1987), Exponential dispersion models.
+    Reference: Jørgensen (1987), doi:10.1111/j.2517-6161.1987.tb01685.x.
     """
     require_elementwise(pred=pred, target=target)
     _require_power(power)
@@ -698,6 +859,18 @@ def _tweedie_line(*, pred: Tensor, target: Tensor, power: float) -> Tensor:
     return 2 * (target.clamp(min=0) ** b / (a * b) - target * pred**a / a + pred**b / b)
 
 
+def _integrand(*, pred: Tensor, target: Tensor, power: float) -> Tensor:
+    return (target - pred) / _variance_of_mean(pred=pred, power=power)
+
+
+def _integral_by_pred(*, pred: Tensor, target: Tensor, power: float) -> Tensor:
+    return -_integrand(pred=pred, target=target, power=power)
+
+
+def _tweedie_by_pred(*, pred: Tensor, target: Tensor, power: float) -> Tensor:
+    return 2 * _integral_by_pred(pred=pred, target=target, power=power)
+
+
 TWEEDIE_DEVIANCE = Loss(
     key="tweedie_deviance",
     name="Tweedie deviance",
@@ -723,6 +896,14 @@ TWEEDIE_DEVIANCE = Loss(
         ),
     ),
     gradient=r"\frac{\partial \ell}{\partial \hat y} = \frac{2 (\hat y - y)}{V}",
+    derivation=(
+        Line(r"g(u) = \frac{y - u}{u^p}, \quad g(\hat y) = \frac{y - \hat y}{V}", _integrand),
+        Line(r"\frac{\partial}{\partial \hat y} \int_{\hat y}^{y} g(u) \, du = -g(\hat y)", _integral_by_pred),
+        Line(
+            r"\frac{\partial \ell}{\partial \hat y} = 2 \cdot \left(-g(\hat y)\right) = \frac{2 (\hat y - y)}{V}",
+            _tweedie_by_pred,
+        ),
+    ),
     params={
         "power": Number(
             "The variance is the mean to this power; 0 or less, or 1 or more: in between there is no distribution.",
@@ -751,7 +932,7 @@ TWEEDIE_DEVIANCE = Loss(
         "Between 1 and 2 exact zeros are allowed in the labels: rainfall, claims; from 2 on they are not.",
         "Its unit changes with the power: values at two powers cannot be compared.",
     ),
-    reference="Jorgensen (1987), Exponential dispersion models, Journal of the Royal Statistical Society B 49.",
+    reference="Jørgensen (1987), Exponential dispersion models, doi:10.1111/j.2517-6161.1987.tb01685.x.",
     code=Code(
         pytorch="import torch\n\n"
         "p = {power}\n"

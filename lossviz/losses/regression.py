@@ -5,6 +5,7 @@ All of them are elementwise: ``pred`` and ``target`` have one shape, nothing is 
 
 import math
 
+import torch
 from torch import Tensor
 from torch.nn.functional import relu
 
@@ -34,6 +35,14 @@ def _check_finite(inputs: Inputs, params: Params) -> None:
 
 def _residual(*, pred: Tensor, target: Tensor, **_: object) -> Tensor:
     return pred - target
+
+
+def _residual_by_pred(*, pred: Tensor, **_: object) -> Tensor:
+    return torch.ones_like(pred)
+
+
+_RESIDUAL_BY_PRED = Line(r"\frac{\partial r}{\partial \hat y} = 1", _residual_by_pred)
+_CHAIN = r"\frac{\partial \ell}{\partial \hat y} = \frac{d \ell}{d r} \cdot \frac{\partial r}{\partial \hat y} = "
 
 
 def _one(params: Params) -> float:
@@ -69,6 +78,11 @@ def _mse_line(*, pred: Tensor, target: Tensor, **_: object) -> Tensor:
     return residual * residual
 
 
+def _mse_by_residual(*, pred: Tensor, target: Tensor) -> Tensor:
+    residual = _residual(pred=pred, target=target)
+    return residual + residual
+
+
 MSE = Loss(
     key="mse",
     name="Mean squared error",
@@ -84,6 +98,11 @@ MSE = Loss(
     grad=_mse_grad,
     formula=(Line(r"r = \hat y - y", _residual), Line(r"\ell = r^2", _mse_line)),
     gradient=r"\frac{\partial \ell}{\partial \hat y} = 2 r",
+    derivation=(
+        _RESIDUAL_BY_PRED,
+        Line(r"\frac{d \ell}{d r} = \frac{d}{d r} (r \cdot r) = r + r = 2 r", _mse_by_residual),
+        Line(_CHAIN + r"2 r \cdot 1 = 2 (\hat y - y)", _mse_by_residual),
+    ),
     params={},
     properties=Properties(
         convex_in_pred=yes(_EVERYWHERE),
@@ -142,6 +161,10 @@ def _mae_line(*, pred: Tensor, target: Tensor, **_: object) -> Tensor:
     return pred.maximum(target) - pred.minimum(target)
 
 
+def _mae_by_residual(*, pred: Tensor, target: Tensor) -> Tensor:
+    return (pred > target).to(pred.dtype) - (pred < target).to(pred.dtype)
+
+
 MAE = Loss(
     key="mae",
     name="Mean absolute error",
@@ -157,6 +180,11 @@ MAE = Loss(
     grad=_mae_grad,
     formula=(Line(r"r = \hat y - y", _residual), Line(r"\ell = |r| = \max(\hat y, y) - \min(\hat y, y)", _mae_line)),
     gradient=r"\frac{\partial \ell}{\partial \hat y} = \operatorname{sign}(r), \quad 0 \text{ at } r = 0",
+    derivation=(
+        _RESIDUAL_BY_PRED,
+        Line(r"\frac{d \ell}{d r} = \begin{cases} 1 & r > 0 \\ 0 & r = 0 \\ -1 & r < 0 \end{cases}", _mae_by_residual),
+        Line(_CHAIN + r"\operatorname{sign}(r)", _mae_by_residual),
+    ),
     params={},
     properties=Properties(
         convex_in_pred=yes(_EVERYWHERE),
@@ -227,6 +255,15 @@ def _huber_line(*, pred: Tensor, target: Tensor, delta: float) -> Tensor:
     return near.where((pred - target).abs() <= delta, far)
 
 
+def _huber_far_by_residual(*, pred: Tensor, target: Tensor, delta: float) -> Tensor:
+    return delta * _residual(pred=pred, target=target).sign()
+
+
+def _huber_by_pred(*, pred: Tensor, target: Tensor, delta: float) -> Tensor:
+    residual = _residual(pred=pred, target=target)
+    return residual.where(residual.abs() <= delta, _huber_far_by_residual(pred=pred, target=target, delta=delta))
+
+
 HUBER = Loss(
     key="huber",
     name="Huber loss",
@@ -250,6 +287,17 @@ HUBER = Loss(
         ),
     ),
     gradient=r"\frac{\partial \ell}{\partial \hat y} = \min(\max(r, -\delta), \delta)",
+    derivation=(
+        _RESIDUAL_BY_PRED,
+        Line(r"\frac{d \ell_{\text{near}}}{d r} = \tfrac{1}{2} \cdot 2 r = r", _residual),
+        Line(r"\frac{d \ell_{\text{far}}}{d r} = \delta \operatorname{sign}(r)", _huber_far_by_residual),
+        Line(
+            _CHAIN
+            + r"\begin{cases} r & |r| \le \delta \\ \delta \operatorname{sign}(r) & |r| > \delta \end{cases} \; = "
+            r"\min(\max(r, -\delta), \delta)",
+            _huber_by_pred,
+        ),
+    ),
     params={
         "delta": Number("Residuals beyond this are outliers and pull with this strength.", 1.0, 0.01, 100.0, "log")
     },
@@ -325,6 +373,19 @@ def _msle_line(*, pred: Tensor, target: Tensor) -> Tensor:
 
 _MSLE_MAX_LABEL = 1e6
 
+
+def _log_pred_by_pred(*, pred: Tensor, **_: object) -> Tensor:
+    return 1 / (1 + pred)
+
+
+def _msle_by_log_pred(*, pred: Tensor, target: Tensor) -> Tensor:
+    return 2 * (_log_pred(pred=pred) - _log_target(target=target))
+
+
+def _msle_by_pred(*, pred: Tensor, target: Tensor) -> Tensor:
+    return _msle_by_log_pred(pred=pred, target=target) * _log_pred_by_pred(pred=pred)
+
+
 MSLE = Loss(
     key="msle",
     name="Mean squared logarithmic error",
@@ -344,6 +405,15 @@ MSLE = Loss(
         Line(r"\ell = (a - b)^2", _msle_line),
     ),
     gradient=r"\frac{\partial \ell}{\partial \hat y} = \frac{2 (a - b)}{1 + \hat y}",
+    derivation=(
+        Line(r"\frac{\partial a}{\partial \hat y} = \frac{1}{1 + \hat y}", _log_pred_by_pred),
+        Line(r"\frac{\partial \ell}{\partial a} = 2 (a - b)", _msle_by_log_pred),
+        Line(
+            r"\frac{\partial \ell}{\partial \hat y} = \frac{\partial \ell}{\partial a} \cdot "
+            r"\frac{\partial a}{\partial \hat y} = \frac{2 (a - b)}{1 + \hat y}",
+            _msle_by_pred,
+        ),
+    ),
     params={},
     properties=Properties(
         convex_in_pred=no(
@@ -361,7 +431,11 @@ MSLE = Loss(
             constant=lambda _: 2 + 2 * math.log1p(_MSLE_MAX_LABEL),
         ),
         robust=no("predictions and labels of 0 or more", {"pred": [0.0], "target": [1e308]}),
-        symmetric=no("predictions and labels of 0 or more", {"pred": [15.0], "target": [10.0]}),
+        symmetric=no(
+            "predictions and labels of 0 or more",
+            {"pred": [15.0], "target": [10.0]},
+            {"pred": [5.0], "target": [10.0]},
+        ),
         proper=NOT_APPLICABLE,
         calibrated=NOT_APPLICABLE,
         scale_invariant=no("predictions and labels of 0 or more", {"pred": [2.0], "target": [1.0]}),
@@ -425,6 +499,19 @@ def _quantile_slope(params: Params) -> float:
     return max(params["q"], 1 - params["q"])
 
 
+def _shortfall_by_pred(*, pred: Tensor, **_: object) -> Tensor:
+    return -torch.ones_like(pred)
+
+
+def _quantile_by_shortfall(*, pred: Tensor, target: Tensor, q: float) -> Tensor:
+    shortfall = _shortfall(pred=pred, target=target)
+    return q * (shortfall > 0).to(pred.dtype) + (q - 1) * (shortfall < 0).to(pred.dtype)
+
+
+def _quantile_by_pred(*, pred: Tensor, target: Tensor, q: float) -> Tensor:
+    return _quantile_by_shortfall(pred=pred, target=target, q=q) * _shortfall_by_pred(pred=pred)
+
+
 QUANTILE = Loss(
     key="quantile",
     name="Quantile (pinball) loss",
@@ -441,6 +528,14 @@ QUANTILE = Loss(
     formula=(Line(r"r = y - \hat y", _shortfall), Line(r"\ell = \max(q\,r, (q - 1)\,r)", _quantile_line)),
     gradient=r"\frac{\partial \ell}{\partial \hat y} = "
     r"\begin{cases} -q & r > 0 \\ 0 & r = 0 \\ 1 - q & r < 0 \end{cases}",
+    derivation=(
+        Line(r"\frac{\partial r}{\partial \hat y} = -1", _shortfall_by_pred),
+        Line(
+            r"\frac{d \ell}{d r} = \begin{cases} q & r > 0 \\ 0 & r = 0 \\ q - 1 & r < 0 \end{cases}",
+            _quantile_by_shortfall,
+        ),
+        Line(_CHAIN + r"\begin{cases} -q & r > 0 \\ 0 & r = 0 \\ 1 - q & r < 0 \end{cases}", _quantile_by_pred),
+    ),
     params={"q": Number("The quantile to predict.", 0.5, 0.01, 0.99)},
     properties=Properties(
         convex_in_pred=yes(_EVERYWHERE),
@@ -450,7 +545,10 @@ QUANTILE = Loss(
         smooth=no(_EVERYWHERE, {"pred": [-1e-9], "target": [0.0]}, {"pred": [1e-9], "target": [0.0]}),
         robust=yes(_EVERYWHERE, constant=_quantile_slope),
         symmetric=no(
-            "all real predictions and labels; it is symmetric at q = 0.5 alone", {"pred": [1.0], "target": [0.0]}, q=0.9
+            "all real predictions and labels; it is symmetric at q = 0.5 alone",
+            {"pred": [1.0], "target": [0.0]},
+            {"pred": [-1.0], "target": [0.0]},
+            q=0.9,
         ),
         proper=NOT_APPLICABLE,
         calibrated=NOT_APPLICABLE,

@@ -7,7 +7,19 @@ from torch import Tensor
 from torch.nn.functional import relu, smooth_l1_loss
 
 from lossviz.losses._checks import check_finite, require_elementwise
-from lossviz.losses.entry import Code, Inputs, Line, Loss, Number, Params, Properties, no, number_of_values, yes
+from lossviz.losses.entry import (
+    NOT_APPLICABLE,
+    Code,
+    Inputs,
+    Line,
+    Loss,
+    Number,
+    Params,
+    Properties,
+    no,
+    number_of_values,
+    yes,
+)
 
 _INPUTS = {"pred": "prediction, any shape", "target": "label, the shape of pred"}
 _EVERYWHERE = "all real predictions and labels"
@@ -20,6 +32,21 @@ def _check_finite(inputs: Inputs, params: Params) -> None:
 
 def _residual(*, pred: Tensor, target: Tensor, **_: object) -> Tensor:
     return pred - target
+
+
+def _residual_by_pred(*, pred: Tensor, **_: object) -> Tensor:
+    return torch.ones_like(pred)
+
+
+def _distance_by_residual(*, pred: Tensor, target: Tensor, **_: object) -> Tensor:
+    return (pred - target).sign()
+
+
+_RESIDUAL_BY_PRED = Line(r"\frac{\partial r}{\partial \hat y} = 1", _residual_by_pred)
+_DISTANCE_BY_RESIDUAL = Line(
+    r"\frac{d |r|}{d r} = \operatorname{sign}(r), \quad 0 \text{ at } r = 0", _distance_by_residual
+)
+_CHAIN = r"\frac{\partial \ell}{\partial \hat y} = \frac{d \ell}{d r} \cdot \frac{\partial r}{\partial \hat y} = "
 
 
 # --- root mean squared error
@@ -57,6 +84,19 @@ def _rmse_line(*, pred: Tensor, target: Tensor) -> Tensor:
     return _mean_square(pred=pred, target=target).sqrt()
 
 
+def _mean_square_by_pred(*, pred: Tensor, target: Tensor) -> Tensor:
+    return 2 / pred.numel() * _residual(pred=pred, target=target)
+
+
+def _rmse_by_mean_square(*, pred: Tensor, target: Tensor) -> Tensor:
+    value = _rmse_line(pred=pred, target=target)
+    return torch.where(value > 0, 0.5 / value, torch.zeros_like(value))
+
+
+def _rmse_by_pred(*, pred: Tensor, target: Tensor) -> Tensor:
+    return _rmse_by_mean_square(pred=pred, target=target) * _mean_square_by_pred(pred=pred, target=target)
+
+
 RMSE = Loss(
     key="rmse",
     name="Root mean squared error",
@@ -76,6 +116,22 @@ RMSE = Loss(
         Line(r"L = \sqrt{m}", _rmse_line),
     ),
     gradient=r"\frac{\partial L}{\partial \hat y_i} = \frac{r_i}{N L}, \quad 0 \text{ at } L = 0",
+    derivation=(
+        Line(r"\frac{\partial r_i}{\partial \hat y_i} = 1", _residual_by_pred),
+        Line(
+            r"\frac{\partial m}{\partial \hat y_i} = \frac{1}{N} \cdot 2 r_i \cdot "
+            r"\frac{\partial r_i}{\partial \hat y_i} = \frac{2 r_i}{N}",
+            _mean_square_by_pred,
+        ),
+        Line(
+            r"\frac{d L}{d m} = \frac{1}{2 \sqrt{m}} = \frac{1}{2 L}, \quad 0 \text{ at } L = 0", _rmse_by_mean_square
+        ),
+        Line(
+            r"\frac{\partial L}{\partial \hat y_i} = \frac{d L}{d m} \cdot \frac{\partial m}{\partial \hat y_i} = "
+            r"\frac{r_i}{N L}",
+            _rmse_by_pred,
+        ),
+    ),
     params={},
     properties=Properties(
         convex_in_pred=yes(_EVERYWHERE),
@@ -84,6 +140,7 @@ RMSE = Loss(
         smooth=no(_EVERYWHERE, {"pred": [-1e-9], "target": [0.0]}, {"pred": [1e-9], "target": [0.0]}),
         symmetric=yes("all errors of the batch change sign together"),
         scale_invariant=no(_EVERYWHERE, {"pred": [2.0], "target": [1.0]}),
+        needs_pairs=NOT_APPLICABLE,
     ),
     pitfalls=(
         "It is no mean over samples: the mean of the batches' values is not the value of all samples together.",
@@ -137,6 +194,22 @@ def _smooth_l1_line(*, pred: Tensor, target: Tensor, beta: float) -> Tensor:
     return distance - near * (1 - 0.5 * near / beta) if beta > 0 else distance
 
 
+def _within_by_residual(*, pred: Tensor, target: Tensor, beta: float) -> Tensor:
+    residual = _residual(pred=pred, target=target)
+    return residual.sign() * (residual.abs() < beta).to(pred.dtype)
+
+
+def _smooth_l1_by_within(*, pred: Tensor, target: Tensor, beta: float) -> Tensor:
+    within = _within(pred=pred, target=target, beta=beta)
+    return within / beta - 1 if beta > 0 else torch.zeros_like(within)
+
+
+def _smooth_l1_by_pred(*, pred: Tensor, target: Tensor, beta: float) -> Tensor:
+    through_within = _smooth_l1_by_within(pred=pred, target=target, beta=beta)
+    distance = _distance_by_residual(pred=pred, target=target)
+    return distance + through_within * _within_by_residual(pred=pred, target=target, beta=beta)
+
+
 SMOOTH_L1 = Loss(
     key="smooth_l1",
     name="Smooth L1",
@@ -156,6 +229,23 @@ SMOOTH_L1 = Loss(
         Line(r"\ell = |r| - m + \frac{m^2}{2 \beta} \quad (|r| \text{ at } \beta = 0)", _smooth_l1_line),
     ),
     gradient=r"\frac{\partial \ell}{\partial \hat y} = \min(\max(r / \beta, -1), 1)",
+    derivation=(
+        _RESIDUAL_BY_PRED,
+        _DISTANCE_BY_RESIDUAL,
+        Line(
+            r"\frac{d m}{d r} = \begin{cases} \operatorname{sign}(r) & |r| < \beta \\ 0 & |r| \ge \beta \end{cases}",
+            _within_by_residual,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial m} = -1 + \frac{m}{\beta} \quad (0 \text{ at } \beta = 0)",
+            _smooth_l1_by_within,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial \hat y} = \left(\frac{d |r|}{d r} + \frac{\partial \ell}{\partial m} \cdot "
+            r"\frac{d m}{d r}\right) \frac{\partial r}{\partial \hat y} = \min(\max(r / \beta, -1), 1)",
+            _smooth_l1_by_pred,
+        ),
+    ),
     params={"beta": Number("Residuals below this are counted squared; at 0 none are.", 1.0, 0.0, 100.0)},
     properties=Properties(
         convex_in_pred=yes(_EVERYWHERE),
@@ -221,6 +311,15 @@ def _log_cosh_line(*, pred: Tensor, target: Tensor) -> Tensor:
     return torch.logaddexp(residual, -residual) - math.log(2)
 
 
+def _share_above(*, pred: Tensor, target: Tensor) -> Tensor:
+    return (2 * _residual(pred=pred, target=target)).sigmoid()
+
+
+def _log_cosh_by_residual(*, pred: Tensor, target: Tensor) -> Tensor:
+    # The mirror image's share of it keeps the digits that 1 minus the share loses.
+    return _share_above(pred=pred, target=target) - _share_above(pred=target, target=pred)
+
+
 LOG_COSH = Loss(
     key="log_cosh",
     name="Log-cosh loss",
@@ -239,6 +338,12 @@ LOG_COSH = Loss(
         Line(r"\ell = \ln \cosh r = \ln\left(e^{r} + e^{-r}\right) - \ln 2", _log_cosh_line),
     ),
     gradient=r"\frac{\partial \ell}{\partial \hat y} = \tanh r",
+    derivation=(
+        _RESIDUAL_BY_PRED,
+        Line(r"p = \frac{e^{r}}{e^{r} + e^{-r}}", _share_above),
+        Line(r"\frac{d \ell}{d r} = \frac{e^{r} - e^{-r}}{e^{r} + e^{-r}} = p - (1 - p)", _log_cosh_by_residual),
+        Line(_CHAIN + r"\tanh r", _log_cosh_by_residual),
+    ),
     params={},
     properties=Properties(
         convex_in_pred=yes(_EVERYWHERE),
@@ -254,7 +359,8 @@ LOG_COSH = Loss(
         "Written as log(cosh(r)) it overflows at an error of 710, in single precision at 89.",
         "Far from the label it is the absolute error less ln 2, near it half the squared error.",
     ),
-    reference="Green (1990), Bayesian reconstructions from emission tomography data using a modified EM algorithm.",
+    reference="Green (1990), Bayesian reconstructions from emission tomography data using a modified EM algorithm, "
+    "doi:10.1109/42.52985.",
     code=Code(
         pytorch="import math\n\nimport torch\n\n"
         "error = pred - target\n"
@@ -274,6 +380,14 @@ _C = Number("Width of the bowl around the label: errors well beyond it are outli
 
 def _u(*, pred: Tensor, target: Tensor, c: float, **_: object) -> Tensor:
     return ((pred - target) / c) ** 2
+
+
+def _u_by_pred(*, pred: Tensor, target: Tensor, c: float, **_: object) -> Tensor:
+    return 2 * (pred - target) / c**2
+
+
+_U_BY_PRED = Line(r"\frac{\partial u}{\partial \hat y} = \frac{2 (\hat y - y)}{c^2}", _u_by_pred)
+_U_CHAIN = r"\frac{\partial \ell}{\partial \hat y} = \frac{d \ell}{d u} \cdot \frac{\partial u}{\partial \hat y} = "
 
 
 def _inverse_c_squared(params: Params) -> float:
@@ -322,6 +436,21 @@ def _barron_line(*, pred: Tensor, target: Tensor, alpha: float, c: float) -> Ten
     return limits[alpha] if alpha in limits else b / alpha * ((u / b + 1) ** (0.5 * alpha) - 1)
 
 
+def _barron_base(*, pred: Tensor, target: Tensor, alpha: float, c: float) -> Tensor:
+    u, b = _u(pred=pred, target=target, c=c), abs(alpha - 2)
+    return u / b + 1 if b > 0 else torch.ones_like(u)
+
+
+def _barron_by_u(*, pred: Tensor, target: Tensor, alpha: float, c: float) -> Tensor:
+    if alpha == -math.inf:
+        return 0.5 * (-0.5 * _u(pred=pred, target=target, c=c)).exp()
+    return 0.5 * _barron_base(pred=pred, target=target, alpha=alpha, c=c) ** (0.5 * alpha - 1)
+
+
+def _barron_by_pred(*, pred: Tensor, target: Tensor, alpha: float, c: float) -> Tensor:
+    return _barron_by_u(pred=pred, target=target, alpha=alpha, c=c) * _u_by_pred(pred=pred, target=target, c=c)
+
+
 BARRON = Loss(
     key="barron",
     name="Barron's general robust loss",
@@ -346,7 +475,23 @@ BARRON = Loss(
         ),
     ),
     gradient=r"\frac{\partial \ell}{\partial \hat y} = \frac{r}{c^2} "
-    r"\left(\frac{u}{|\alpha - 2|} + 1\right)^{\alpha / 2 - 1}",
+    r"\left(\frac{u}{|\alpha - 2|} + 1\right)^{\alpha / 2 - 1} \quad "
+    r"\left(\frac{r}{c^2} e^{-u / 2} \text{ at } \alpha = -\infty\right)",
+    derivation=(
+        _U_BY_PRED,
+        Line(r"k = \frac{u}{|\alpha - 2|} + 1 \quad (1 \text{ at } \alpha = 2)", _barron_base),
+        Line(
+            r"\frac{d \ell}{d u} = \begin{cases} \tfrac{1}{2} e^{-u / 2} & \alpha = -\infty \\ "
+            r"\frac{|\alpha - 2|}{\alpha} \cdot \frac{\alpha}{2} k^{\alpha / 2 - 1} \cdot \frac{1}{|\alpha - 2|} = "
+            r"\tfrac{1}{2} k^{\alpha / 2 - 1} & \text{else} \end{cases}",
+            _barron_by_u,
+        ),
+        Line(
+            _U_CHAIN + r"\frac{r}{c^2} k^{\alpha / 2 - 1} \quad "
+            r"\left(\frac{r}{c^2} e^{-u / 2} \text{ at } \alpha = -\infty\right)",
+            _barron_by_pred,
+        ),
+    ),
     params={
         "alpha": Number(
             "Shape: 2 is squared error, 1 a smooth absolute error, below 0 outliers are given up.",
@@ -444,6 +589,14 @@ def _cauchy_slope(params: Params) -> float:
     return math.sqrt(0.5) / params["c"]
 
 
+def _cauchy_by_u(*, pred: Tensor, target: Tensor, c: float) -> Tensor:
+    return 1 / (2 + _u(pred=pred, target=target, c=c))
+
+
+def _cauchy_by_pred(*, pred: Tensor, target: Tensor, c: float) -> Tensor:
+    return _cauchy_by_u(pred=pred, target=target, c=c) * _u_by_pred(pred=pred, target=target, c=c)
+
+
 CAUCHY = Loss(
     key="cauchy",
     name="Cauchy (Lorentzian) loss",
@@ -463,6 +616,11 @@ CAUCHY = Loss(
         Line(r"\ell = \ln\left(1 + \tfrac{1}{2} u\right)", _cauchy_line),
     ),
     gradient=r"\frac{\partial \ell}{\partial \hat y} = \frac{2 r}{2 c^2 + r^2}",
+    derivation=(
+        _U_BY_PRED,
+        Line(r"\frac{d \ell}{d u} = \frac{1}{1 + \tfrac{1}{2} u} \cdot \tfrac{1}{2} = \frac{1}{2 + u}", _cauchy_by_u),
+        Line(_U_CHAIN + r"\frac{2 r}{c^2 (2 + u)} = \frac{2 r}{2 c^2 + r^2}", _cauchy_by_pred),
+    ),
     params={"c": _C},
     properties=Properties(
         convex_in_pred=no(_EVERYWHERE, {"pred": [0.0], "target": [0.0]}, {"pred": [10.0], "target": [0.0]}),
@@ -480,7 +638,8 @@ CAUCHY = Loss(
         "It is the negative log-likelihood of a Cauchy distribution of scale c times the square root of 2, "
         "without its constant.",
     ),
-    reference="Black and Anandan (1996), The robust estimation of multiple motions, doi:10.1006/cviu.1996.0006.",
+    reference="Black and Anandan (1996), The robust estimation of multiple motions: parametric and piecewise-smooth "
+    "flow fields, doi:10.1006/cviu.1996.0006.",
     code=Code(
         pytorch="import torch\n\nloss = torch.log1p(((pred - target) / {c}) ** 2 / 2).mean()\n",
         keras=None,
@@ -527,6 +686,19 @@ def _geman_mcclure_slope(params: Params) -> float:
     return 3 * math.sqrt(3) / 8 / params["c"]
 
 
+def _kept_by_u(*, pred: Tensor, target: Tensor, c: float) -> Tensor:
+    return -(_kept(pred=pred, target=target, c=c) ** 2) / 4
+
+
+def _geman_mcclure_by_kept(*, pred: Tensor, **_: object) -> Tensor:
+    return torch.full_like(pred, -2)
+
+
+def _geman_mcclure_by_pred(*, pred: Tensor, target: Tensor, c: float) -> Tensor:
+    by_u = _geman_mcclure_by_kept(pred=pred) * _kept_by_u(pred=pred, target=target, c=c)
+    return by_u * _u_by_pred(pred=pred, target=target, c=c)
+
+
 GEMAN_MCCLURE = Loss(
     key="geman_mcclure",
     name="Geman-McClure loss",
@@ -546,6 +718,16 @@ GEMAN_MCCLURE = Loss(
         Line(r"\ell = \frac{2 u}{u + 4} = 2 (1 - w)", _geman_mcclure_line),
     ),
     gradient=r"\frac{\partial \ell}{\partial \hat y} = \frac{\hat y - y}{c^2} w^2",
+    derivation=(
+        _U_BY_PRED,
+        Line(r"\frac{d w}{d u} = -\frac{4}{(u + 4)^2} = -\frac{w^2}{4}", _kept_by_u),
+        Line(r"\frac{d \ell}{d w} = -2", _geman_mcclure_by_kept),
+        Line(
+            r"\frac{\partial \ell}{\partial \hat y} = \frac{d \ell}{d w} \cdot \frac{d w}{d u} \cdot "
+            r"\frac{\partial u}{\partial \hat y} = \frac{\hat y - y}{c^2} w^2",
+            _geman_mcclure_by_pred,
+        ),
+    ),
     params={"c": _C},
     properties=Properties(
         convex_in_pred=no(_EVERYWHERE, {"pred": [0.0], "target": [0.0]}, {"pred": [10.0], "target": [0.0]}),
@@ -561,7 +743,8 @@ GEMAN_MCCLURE = Loss(
         "and the curvature at the label is 1 / c^2.",
         "Far from the label nearly nothing pulls: a poor start stays poor.",
     ),
-    reference="Geman and McClure (1985), Bayesian image analysis: an application to single photon emission tomography.",
+    reference="Geman and McClure (1985), Bayesian image analysis: an application to single photon emission tomography, "
+    "Proceedings of the Statistical Computing Section, American Statistical Association.",
     code=Code(
         pytorch="u = ((pred - target) / {c}) ** 2\nloss = (2 * u / (u + 4)).mean()\n",
         keras=None,
@@ -607,6 +790,19 @@ def _welsch_slope(params: Params) -> float:
     return math.exp(-0.5) / params["c"]
 
 
+def _bell_by_u(*, pred: Tensor, target: Tensor, c: float) -> Tensor:
+    return -0.5 * _bell(pred=pred, target=target, c=c)
+
+
+def _welsch_by_bell(*, pred: Tensor, **_: object) -> Tensor:
+    return -torch.ones_like(pred)
+
+
+def _welsch_by_pred(*, pred: Tensor, target: Tensor, c: float) -> Tensor:
+    by_u = _welsch_by_bell(pred=pred) * _bell_by_u(pred=pred, target=target, c=c)
+    return by_u * _u_by_pred(pred=pred, target=target, c=c)
+
+
 WELSCH = Loss(
     key="welsch",
     name="Welsch (Leclerc) loss",
@@ -626,6 +822,16 @@ WELSCH = Loss(
         Line(r"\ell = 1 - w", _welsch_line),
     ),
     gradient=r"\frac{\partial \ell}{\partial \hat y} = \frac{\hat y - y}{c^2} w",
+    derivation=(
+        _U_BY_PRED,
+        Line(r"\frac{d w}{d u} = -\tfrac{1}{2} e^{-u / 2} = -\tfrac{1}{2} w", _bell_by_u),
+        Line(r"\frac{d \ell}{d w} = -1", _welsch_by_bell),
+        Line(
+            r"\frac{\partial \ell}{\partial \hat y} = \frac{d \ell}{d w} \cdot \frac{d w}{d u} \cdot "
+            r"\frac{\partial u}{\partial \hat y} = \frac{\hat y - y}{c^2} w",
+            _welsch_by_pred,
+        ),
+    ),
     params={"c": _C},
     properties=Properties(
         convex_in_pred=no(_EVERYWHERE, {"pred": [0.0], "target": [0.0]}, {"pred": [10.0], "target": [0.0]}),
@@ -689,6 +895,19 @@ def _pseudo_huber_line(*, pred: Tensor, target: Tensor, delta: float) -> Tensor:
     return delta**2 * (_stretch(pred=pred, target=target, delta=delta) - 1)
 
 
+def _stretch_by_residual(*, pred: Tensor, target: Tensor, delta: float) -> Tensor:
+    return _residual(pred=pred, target=target) / (delta**2 * _stretch(pred=pred, target=target, delta=delta))
+
+
+def _pseudo_huber_by_stretch(*, pred: Tensor, delta: float, **_: object) -> Tensor:
+    return torch.full_like(pred, delta**2)
+
+
+def _pseudo_huber_by_pred(*, pred: Tensor, target: Tensor, delta: float) -> Tensor:
+    by_stretch = _pseudo_huber_by_stretch(pred=pred, delta=delta)
+    return by_stretch * _stretch_by_residual(pred=pred, target=target, delta=delta)
+
+
 PSEUDO_HUBER = Loss(
     key="pseudo_huber",
     name="Pseudo-Huber (Charbonnier) loss",
@@ -708,6 +927,18 @@ PSEUDO_HUBER = Loss(
         Line(r"\ell = \delta^2 (s - 1)", _pseudo_huber_line),
     ),
     gradient=r"\frac{\partial \ell}{\partial \hat y} = \frac{r}{s}",
+    derivation=(
+        _RESIDUAL_BY_PRED,
+        Line(
+            r"\frac{d s}{d r} = \frac{1}{2 s} \cdot \frac{2 r}{\delta^2} = \frac{r}{\delta^2 s}", _stretch_by_residual
+        ),
+        Line(r"\frac{d \ell}{d s} = \delta^2", _pseudo_huber_by_stretch),
+        Line(
+            r"\frac{\partial \ell}{\partial \hat y} = \frac{d \ell}{d s} \cdot \frac{d s}{d r} \cdot "
+            r"\frac{\partial r}{\partial \hat y} = \frac{r}{s}",
+            _pseudo_huber_by_pred,
+        ),
+    ),
     params={"delta": Number("Errors well beyond this pull with this strength.", 1.0, 0.01, 100.0, "log")},
     properties=Properties(
         convex_in_pred=yes(_EVERYWHERE),
@@ -776,6 +1007,20 @@ def _tukey_slope(params: Params) -> float:
     return 16 * math.sqrt(5) / 125 * params["c"]
 
 
+def _inside_by_residual(*, pred: Tensor, target: Tensor, c: float) -> Tensor:
+    residual = _residual(pred=pred, target=target)
+    return 2 * residual / c**2 * (residual.abs() < c).to(pred.dtype)
+
+
+def _tukey_by_inside(*, pred: Tensor, target: Tensor, c: float) -> Tensor:
+    return c**2 / 2 * (1 - _inside(pred=pred, target=target, c=c)) ** 2
+
+
+def _tukey_by_pred(*, pred: Tensor, target: Tensor, c: float) -> Tensor:
+    by_inside = _tukey_by_inside(pred=pred, target=target, c=c)
+    return by_inside * _inside_by_residual(pred=pred, target=target, c=c)
+
+
 TUKEY_BIWEIGHT = Loss(
     key="tukey_biweight",
     name="Tukey's biweight (bisquare) loss",
@@ -795,6 +1040,16 @@ TUKEY_BIWEIGHT = Loss(
         Line(r"\ell = \frac{c^2}{6} \left(1 - (1 - u)^3\right)", _tukey_line),
     ),
     gradient=r"\frac{\partial \ell}{\partial \hat y} = r (1 - u)^2",
+    derivation=(
+        _RESIDUAL_BY_PRED,
+        Line(r"\frac{d u}{d r} = \begin{cases} 2 r / c^2 & |r| < c \\ 0 & |r| \ge c \end{cases}", _inside_by_residual),
+        Line(r"\frac{d \ell}{d u} = \frac{c^2}{6} \cdot 3 (1 - u)^2 = \frac{c^2}{2} (1 - u)^2", _tukey_by_inside),
+        Line(
+            r"\frac{\partial \ell}{\partial \hat y} = \frac{d \ell}{d u} \cdot \frac{d u}{d r} \cdot "
+            r"\frac{\partial r}{\partial \hat y} = r (1 - u)^2",
+            _tukey_by_pred,
+        ),
+    ),
     params={
         "c": Number("Errors beyond this are given up; 4.685 suits errors whose scale is 1.", 4.685, 0.01, 100.0, "log")
     },
@@ -857,6 +1112,15 @@ def _epsilon_insensitive_line(*, pred: Tensor, target: Tensor, epsilon: float) -
     return (residual - epsilon).maximum(-residual - epsilon).clamp(min=0)
 
 
+def _outside_tube(*, pred: Tensor, target: Tensor, epsilon: float) -> Tensor:
+    return (_residual(pred=pred, target=target).abs() > epsilon).to(pred.dtype)
+
+
+def _epsilon_insensitive_by_pred(*, pred: Tensor, target: Tensor, epsilon: float) -> Tensor:
+    outside = _outside_tube(pred=pred, target=target, epsilon=epsilon)
+    return outside * _distance_by_residual(pred=pred, target=target)
+
+
 EPSILON_INSENSITIVE = Loss(
     key="epsilon_insensitive",
     name="Epsilon-insensitive loss",
@@ -879,6 +1143,20 @@ EPSILON_INSENSITIVE = Loss(
     ),
     gradient=r"\frac{\partial \ell}{\partial \hat y} = "
     r"\begin{cases} \operatorname{sign}(r) & |r| > \epsilon \\ 0 & |r| \le \epsilon \end{cases}",
+    derivation=(
+        _RESIDUAL_BY_PRED,
+        _DISTANCE_BY_RESIDUAL,
+        Line(
+            r"\frac{d \ell}{d |r|} = \begin{cases} 1 & |r| > \epsilon \\ 0 & |r| \le \epsilon \end{cases}",
+            _outside_tube,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial \hat y} = \frac{d \ell}{d |r|} \cdot \frac{d |r|}{d r} \cdot "
+            r"\frac{\partial r}{\partial \hat y} = "
+            r"\begin{cases} \operatorname{sign}(r) & |r| > \epsilon \\ 0 & |r| \le \epsilon \end{cases}",
+            _epsilon_insensitive_by_pred,
+        ),
+    ),
     params={"epsilon": Number("Errors up to this size are free.", 0.1, 0.0, 10.0)},
     properties=Properties(
         convex_in_pred=yes(_EVERYWHERE),
