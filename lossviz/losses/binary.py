@@ -171,7 +171,8 @@ BCE = Loss(
         "PyTorch's gradient at exactly 0 or 1 is of the order of 1e12; here it is 0, as that of a constant.",
         "It takes probabilities: logits raise an error here as soon as one lies outside 0 to 1.",
     ),
-    reference="Good (1952), Rational decisions, Journal of the Royal Statistical Society B 14.",
+    reference="Good (1952), Rational decisions, Journal of the Royal Statistical Society B 14, "
+    "doi:10.1111/j.2517-6161.1952.tb00104.x.",
     code=Code(
         pytorch="import torch\n\n"
         "log_p = torch.log(pred).clamp(min={log_clamp})\n"

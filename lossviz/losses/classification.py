@@ -139,7 +139,8 @@ BCE_WITH_LOGITS = Loss(
         "the log-sigmoid is not.",
         "With pos_weight other than 1 the sigmoid no longer estimates the probability.",
     ),
-    reference="Good (1952), Rational decisions, Journal of the Royal Statistical Society B 14.",
+    reference="Good (1952), Rational decisions, Journal of the Royal Statistical Society B 14, "
+    "doi:10.1111/j.2517-6161.1952.tb00104.x.",
     code=Code(
         pytorch="import torch\n"
         "import torch.nn.functional as F\n\n"
@@ -310,7 +311,8 @@ CROSS_ENTROPY = Loss(
         "If every row is ignored, sum and denominator are both 0; here that is an error, in PyTorch it is NaN.",
         "One wrong label with a confident prediction costs as much as the logits are apart, without bound.",
     ),
-    reference="Good (1952), Rational decisions, Journal of the Royal Statistical Society B 14.",
+    reference="Good (1952), Rational decisions, Journal of the Royal Statistical Society B 14, "
+    "doi:10.1111/j.2517-6161.1952.tb00104.x.",
     code=Code(
         pytorch="import torch.nn.functional as F\n\n"
         "loss = F.cross_entropy(pred, target, weight=weight, ignore_index={ignore_index})\n",

@@ -221,7 +221,11 @@ LABEL_SMOOTHING_CE = Loss(
     check=check_class_logits,
     grad=_smoothing_grad,
     formula=(
-        Line(r"q_k = (1 - \varepsilon)\,[k = y] + \varepsilon u_k", _smoothed),
+        Line(
+            r"q_k = (1 - \varepsilon)\,[k = y] + \varepsilon u_k,"
+            r" \quad u_k = \frac{1}{K} \text{ (all) or } \frac{[k \ne y]}{K - 1} \text{ (others)}",
+            _smoothed,
+        ),
         Line(r"s_k = z_k - \max_j z_j", shifted_line),
         Line(r"L = \ln \sum_k e^{s_k}", _log_sum_line),
         Line(r"\ell = -\sum_k q_k \ln p_k = L - \sum_k q_k s_k", _smoothing_line),
@@ -913,7 +917,8 @@ BRIER = Loss(
         "The gradient does not know that probabilities add up to 1: "
         "a step along it leaves the simplex unless a softmax comes before.",
     ),
-    reference="Brier (1950), Verification of forecasts expressed in terms of probability, Monthly Weather Review 78.",
+    reference="Brier (1950), Verification of forecasts expressed in terms of probability, Monthly Weather Review 78, "
+    "doi:10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2.",
     code=Code(
         pytorch="import torch.nn.functional as F\n\n"
         "label = F.one_hot(target, pred.shape[1]).to(pred.dtype)\n"
