@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lossviz.losses import CATALOGUE, get, value_and_grad
+    from lossviz.losses import CATALOGUE, find, get, snippet, value_and_grad
 
-__all__ = ["CATALOGUE", "__version__", "get", "value_and_grad"]
+__all__ = ["CATALOGUE", "__version__", "find", "get", "snippet", "value_and_grad"]
 
 __version__ = "0.1.0"
 

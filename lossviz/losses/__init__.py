@@ -1,5 +1,9 @@
 """The catalogue of losses: written once in torch, everything else is derived from here."""
 
+import reprlib
+from dataclasses import fields
+from typing import get_args
+
 import torch
 from torch import Tensor
 
@@ -28,12 +32,14 @@ from lossviz.losses import (
     semisupervised,
     sequence,
     similarity,
+    snippets,
     sparse,
     sparse_maps,
 )
-from lossviz.losses.entry import Inputs, Loss, Model, Params, nearest
+from lossviz.losses.entry import Inputs, Loss, Model, Params, Properties, Task, nearest
+from lossviz.losses.snippets import Library
 
-__all__ = ["CATALOGUE", "Inputs", "Loss", "Model", "Params", "get", "value_and_grad"]
+__all__ = ["CATALOGUE", "Inputs", "Library", "Loss", "Model", "Params", "find", "get", "snippet", "value_and_grad"]
 
 CATALOGUE: tuple[Loss, ...] = (
     *regression.LOSSES,
@@ -64,6 +70,9 @@ CATALOGUE: tuple[Loss, ...] = (
     *ranking.LOSSES,
 )
 
+TASKS: tuple[str, ...] = get_args(Task)
+PROPERTIES = ("convex", *(field.name for field in fields(Properties)))
+"""What ``find`` can be asked for."""
 _BY_KEY = {loss.key: loss for loss in CATALOGUE}
 
 
@@ -76,6 +85,58 @@ def get(key: str) -> Loss:
     if key not in _BY_KEY:
         raise KeyError(f"No loss is called {key[:50]!r}; nearest: {nearest(key, _BY_KEY)}")
     return _BY_KEY[key]
+
+
+def find(task: Task | None = None, **properties: bool | None) -> tuple[Loss, ...]:
+    """The losses of a task that have all of these properties, in display order.
+
+    Args:
+        task: one of the tasks of ``Loss.tasks``; ``None`` for all.
+        properties: fields of ``Properties``, each ``True`` (it is claimed to hold, for all parameters or for some),
+            ``False`` (claimed not to) or ``None`` (not applicable). ``convex=True`` asks for ``convex_in_pred`` or
+            ``convex_in_logits``, ``convex=False`` for a loss that lacks one of them and has neither.
+
+    Raises:
+        TypeError: no property has this name; the nearest are listed.
+        ValueError: no task has this name, or a property is asked to be something else.
+    """
+    if task is not None and task not in TASKS:
+        raise ValueError(f"No task is called {reprlib.repr(task)}; nearest: {nearest(task, TASKS)}; {_all(TASKS)}")
+    for name, value in properties.items():
+        if name not in PROPERTIES:
+            near = nearest(name, PROPERTIES)
+            raise TypeError(f"No property is called {reprlib.repr(name)}; nearest: {near}; {_all(PROPERTIES)}")
+        if value is not None and not isinstance(value, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ValueError(f"{name} is {reprlib.repr(value)}, allowed: True, False or None")
+    return tuple(
+        loss
+        for loss in CATALOGUE
+        if (task is None or task in loss.tasks)
+        and all(_holds(loss.properties, name) is value for name, value in properties.items())
+    )
+
+
+def _all(words: tuple[str, ...]) -> str:
+    return f"allowed: {', '.join(words)}"
+
+
+def _holds(properties: Properties, name: str) -> bool | None:
+    if name != "convex":
+        return getattr(properties, name).holds
+    either = {properties.convex_in_pred.holds, properties.convex_in_logits.holds}
+    return True if True in either else False if False in either else None
+
+
+def snippet(key_or_loss: str | Loss, library: Library, inputs: Inputs, params: Params | None = None) -> str | None:
+    """A complete program that computes the loss at these inputs; see :func:`lossviz.losses.snippets.snippet`.
+
+    Raises:
+        KeyError: no loss has this key.
+        TypeError, ValueError: as ``value_and_grad``; also for a network that can't be written as code.
+    """
+    loss = get(key_or_loss) if isinstance(key_or_loss, str) else key_or_loss
+    _require_names(loss, inputs)
+    return snippets.snippet(loss, library, inputs, params)
 
 
 def value_and_grad(

@@ -154,7 +154,7 @@ GAN_MINIMAX = Loss(
     ),
     reference="Goodfellow et al. (2014), Generative adversarial nets, arXiv:1406.2661.",
     code=Code(
-        pytorch=_BCE + "if {side} == 'discriminator':\n"
+        pytorch=_BCE + 'side = {side}\nif side == "discriminator":\n'
         "    loss = bce(real, torch.ones_like(real)) + bce(fake, torch.zeros_like(fake))\n"
         "else:\n"
         "    loss = -bce(fake, torch.zeros_like(fake))\n",
@@ -235,7 +235,7 @@ GAN_NONSATURATING = Loss(
     ),
     reference="Goodfellow et al. (2014), Generative adversarial nets, arXiv:1406.2661.",
     code=Code(
-        pytorch=_BCE + "if {side} == 'discriminator':\n"
+        pytorch=_BCE + 'side = {side}\nif side == "discriminator":\n'
         "    loss = bce(real, torch.ones_like(real)) + bce(fake, torch.zeros_like(fake))\n"
         "else:\n"
         "    loss = bce(fake, torch.ones_like(fake))\n",
@@ -333,7 +333,7 @@ LSGAN = Loss(
     ),
     reference="Mao et al. (2017), Least squares generative adversarial networks, arXiv:1611.04076.",
     code=Code(
-        pytorch="if {side} == 'discriminator':\n"
+        pytorch='side = {side}\nif side == "discriminator":\n'
         "    loss = 0.5 * ((real - {b}) ** 2).mean() + 0.5 * ((fake - {a}) ** 2).mean()\n"
         "else:\n"
         "    loss = 0.5 * ((fake - {c}) ** 2).mean()\n",
@@ -421,7 +421,7 @@ GAN_HINGE = Loss(
     reference="Lim and Ye (2017), Geometric GAN, arXiv:1705.02894.",
     code=Code(
         pytorch="import torch\n\n"
-        "if {side} == 'discriminator':\n"
+        'side = {side}\nif side == "discriminator":\n'
         "    loss = torch.relu(1 - real).mean() + torch.relu(1 + fake).mean()\n"
         "else:\n"
         "    loss = -fake.mean()\n",
@@ -503,7 +503,8 @@ WGAN = Loss(
     ),
     reference="Arjovsky, Chintala and Bottou (2017), Wasserstein GAN, arXiv:1701.07875.",
     code=Code(
-        pytorch="loss = fake.mean() - real.mean() if {side} == 'discriminator' else -fake.mean()\n",
+        pytorch="side = {side}\n"
+        'loss = fake.mean() - real.mean() if side == "discriminator" else -fake.mean()\n',
         keras=None,
         optax=None,
         note="The negative of the critic's loss estimates the distance, up to the critic's Lipschitz constant.",
@@ -621,8 +622,9 @@ GAN_RELATIVISTIC = Loss(
     reference="Jolicoeur-Martineau (2019), The relativistic discriminator: a key element missing from standard GAN, "
     "arXiv:1807.00734.",
     code=Code(
-        pytorch=_BCE + "high, low = (real, fake) if {side} == 'discriminator' else (fake, real)\n"
-        "if {variant} == 'paired':\n"
+        pytorch=_BCE + "side, variant = {side}, {variant}\n"
+        'high, low = (real, fake) if side == "discriminator" else (fake, real)\n'
+        'if variant == "paired":\n'
         "    loss = bce(high - low, torch.ones_like(high))\n"
         "else:\n"
         "    loss = bce(high - low.mean(), torch.ones_like(high)) + bce(low - high.mean(), torch.zeros_like(low))\n",
@@ -752,12 +754,12 @@ GRADIENT_PENALTY = Loss(
     code=Code(
         pytorch="import torch\n\n"
         "share = eps.reshape(-1, *[1] * (real.ndim - 1))\n"
-        "x = (share * real + (1 - share) * fake).detach().requires_grad_()\n"
+        "x = (share * real + (1 - share) * fake).requires_grad_()\n"
         "(slope,) = torch.autograd.grad(model(x).sum(), x, create_graph=True)\n"
         "loss = {lambda_} * ((slope.flatten(1).norm(dim=1) - {center}) ** 2).mean()\n",
         keras=None,
         optax=None,
-        note="The snippet cuts the gradient to the samples, which training the critic does not need.",
+        note="Training the critic needs no gradient to the samples: detach x there.",
     ),
     models=("model",),
 )

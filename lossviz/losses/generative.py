@@ -143,7 +143,8 @@ RECONSTRUCTION = Loss(
     "doi:10.1126/science.1127647.",
     code=Code(
         pytorch="import torch.nn.functional as F\n\n"
-        "function = F.binary_cross_entropy if {kind} == 'bce' else F.mse_loss\n"
+        "kind = {kind}\n"
+        'function = F.binary_cross_entropy if kind == "bce" else F.mse_loss\n'
         'loss = function(pred, target, reduction="none").sum(-1).mean()\n',
         keras=None,
         optax=None,
@@ -282,7 +283,8 @@ VAE_ELBO = Loss(
     reference="Kingma and Welling (2014), Auto-encoding variational Bayes, arXiv:1312.6114.",
     code=Code(
         pytorch="import torch.nn.functional as F\n\n"
-        "if {kind} == 'bce':\n"
+        "kind = {kind}\n"
+        'if kind == "bce":\n'
         '    output = F.binary_cross_entropy(pred, target, reduction="none").sum(-1)\n'
         "else:\n"
         "    output = 0.5 * ((pred - target) ** 2).sum(-1)\n"

@@ -322,13 +322,14 @@ CONTRASTIVE = Loss(
             r"\frac{\partial d}{\partial x_1} = \frac{x_1 - x_2}{d}, \quad 0 \text{ at } d = 0",
             _pair_distance_slope,
         ),
-        Line(r"\frac{d}{d d} \max(0, m - d)^2 = -2 \max(0, m - d)", _lack_slope),
+        Line(r"\frac{\partial}{\partial d} \max(0, m - d)^2 = -2 \max(0, m - d)", _lack_slope),
         Line(
-            r"\frac{d \ell}{d d} = h \left(t \cdot 2 d - (1 - t) \cdot 2 \max(0, m - d)\right)",
+            r"\frac{\partial \ell}{\partial d} = h \left(t \cdot 2 d - (1 - t) \cdot 2 \max(0, m - d)\right)",
             _contrastive_by_distance,
         ),
         Line(
-            r"\frac{\partial \ell}{\partial x_1} = \frac{d \ell}{d d} \cdot \frac{\partial d}{\partial x_1} = "
+            r"\frac{\partial \ell}{\partial x_1} = \frac{\partial \ell}{\partial d} \cdot "
+            r"\frac{\partial d}{\partial x_1} = "
             r"2 h \left(t - (1 - t)\,\frac{\max(0, m - d)}{d}\right) (x_1 - x_2)",
             _contrastive_slope,
         ),
@@ -541,8 +542,9 @@ TRIPLET_MARGIN = Loss(
         "Most random triplets soon cost nothing: without a choice of hard ones training stands still, "
         "and a mean over those that cost something is another loss.",
     ),
-    reference="Schroff, Kalenichenko and Philbin (2015), FaceNet, arXiv:1503.03832; swap: Balntas, Riba, Ponsa and "
-    "Mikolajczyk (2016), doi:10.5244/C.30.119.",
+    reference="Schroff, Kalenichenko and Philbin (2015), FaceNet: A unified embedding for face recognition and "
+    "clustering, arXiv:1503.03832; swap: Balntas, Riba, Ponsa and Mikolajczyk (2016), Learning local feature "
+    "descriptors with triplets and shallow convolutional neural networks, doi:10.5244/C.30.119.",
     code=Code(
         pytorch="import torch\nimport torch.nn.functional as F\n\n"
         "p, swap = {p}, {swap}\n"
@@ -923,7 +925,7 @@ MULTI_SIMILARITY = Loss(
     pitfalls=(
         "The paper also leaves out easy pairs before it sums; here all pairs count.",
         "It never is 0: pairs on the right side still cost a little.",
-        "lambda_ is called base in pytorch-metric-learning; the authors' code uses 0.5, other texts 1.",
+        "lambda_ is called base in pytorch-metric-learning; the authors' code uses 0.5, their paper 1.",
     ),
     reference="Wang, Han, Huang, Dong and Scott (2019), Multi-similarity loss with general pair weighting for deep "
     "metric learning, arXiv:1904.06627.",
@@ -1026,9 +1028,10 @@ CENTER = Loss(
             r"\frac{\partial d}{\partial x} = \frac{x - c_y}{d}, \quad 0 \text{ at } d = 0",
             _own_distance_slope,
         ),
-        Line(r"\frac{d \ell}{d d} = d", _own_distance),
+        Line(r"\frac{\partial \ell}{\partial d} = d", _own_distance),
         Line(
-            r"\frac{\partial \ell}{\partial x} = \frac{d \ell}{d d} \cdot \frac{\partial d}{\partial x} = x - c_y",
+            r"\frac{\partial \ell}{\partial x} = \frac{\partial \ell}{\partial d} \cdot "
+            r"\frac{\partial d}{\partial x} = x - c_y",
             _center_slope,
         ),
     ),

@@ -118,9 +118,10 @@ _HALF_RIGHT = {"pred": [[[[1.0, 0.0]]]], "target": [[[[1.0, 0.0]]]]}
 _HALF_WRONG = {"pred": [[[[1.0, 1.0]]]], "target": [[[[1.0, 0.0]]]]}
 _NOT_CONVEX = no("the probability map, for a fixed mask", _HALF_RIGHT, _HALF_WRONG)
 _SIZES = (
-    "axes = (0, 2, 3) if {batch} else (2, 3)\n"
+    "batch, squared_pred = {batch}, {squared_pred}\n"
+    "axes = (0, 2, 3) if batch else (2, 3)\n"
     "common = (pred * target).sum(axes)\n"
-    "sizes = (pred**2 if {squared_pred} else pred).sum(axes) + target.sum(axes)\n"
+    "sizes = (pred**2 if squared_pred else pred).sum(axes) + target.sum(axes)\n"
 )
 _EMPTY = (
     "Where mask and prediction are both empty the smoothing alone decides: 0 if smooth_nr equals smooth_dr, "
@@ -436,7 +437,8 @@ _WEIGHTS: dict[str, Param] = {
 }
 _INDEX = Line(r"S = \frac{I + s_n}{I + \alpha F_+ + \beta F_- + s_d}", _index_line)
 _TVERSKY_CODE = (
-    "axes = (0, 2, 3) if {batch} else (2, 3)\n"
+    "batch = {batch}\n"
+    "axes = (0, 2, 3) if batch else (2, 3)\n"
     "common = (pred * target).sum(axes)\n"
     "wrong = {alpha} * (pred * (1 - target)).sum(axes) + {beta} * ((1 - pred) * target).sum(axes)\n"
 )
@@ -902,10 +904,11 @@ LOVASZ_SOFTMAX = Loss(
     ),
     reference="Berman, Rannen Triki and Blaschko (2018), The Lovász-softmax loss, arXiv:1705.08790.",
     code=Code(
-        pytorch=_LOVASZ_CODE + "values = []\n"
-        "for p, t in zip(pred, target) if {per_image} else [(pred.movedim(1, 0), target)]:\n"
+        pytorch=_LOVASZ_CODE + "per_image, classes = {per_image}, {classes}\n"
+        "values = []\n"
+        "for p, t in zip(pred, target) if per_image else [(pred.movedim(1, 0), target)]:\n"
         "    masks = [(t == c).to(p.dtype).flatten() for c in range(len(p))]\n"
-        '    each = [lovasz((m - q.flatten()).abs(), m) for q, m in zip(p, masks) if {classes} == "all" or m.any()]\n'
+        '    each = [lovasz((m - q.flatten()).abs(), m) for q, m in zip(p, masks) if classes == "all" or m.any()]\n'
         "    values.append(torch.stack(each).mean())\n"
         "loss = torch.stack(values).mean()\n",
         keras=None,

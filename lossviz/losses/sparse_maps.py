@@ -329,7 +329,7 @@ ENTMAX15_LOSS = Loss(
         "    middle = low + 0.5**i\n"
         "    total = (torch.relu(halves - middle) ** 2).sum(-1, keepdim=True)\n"
         "    low = torch.where(total >= 1, middle, low)\n"
-        "p = torch.relu(halves - low) ** 2\n"
+        "p = torch.relu(halves.detach() - low) ** 2  # it is the best p, so that no gradient passes through it\n"
         "right = pred.gather(-1, target[:, None])[:, 0]\n"
         "loss = ((p * pred).sum(-1) + (1 - (p**1.5).sum(-1)) * 4 / 3 - right).mean()\n",
         keras=None,

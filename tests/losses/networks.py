@@ -4,6 +4,8 @@ import torch
 from sampling import Source
 from torch import Tensor, nn
 
+from lossviz.losses import Loss
+
 
 class Weights(nn.Module):
     """Holds named weights; ``model.W1`` and the like are the names of their gradients."""
@@ -42,3 +44,12 @@ def critic(source: Source, features: int = 2) -> Critic:
     """A critic; always the same one."""
     a = _normal(source.dtype, features, features)
     return Critic(w=_normal(source.dtype, features), A=a + a.T, u=_normal(source.dtype, features) + 1)
+
+
+def sequential(loss: Loss, dtype: torch.dtype) -> nn.Sequential:
+    """A network for one of the losses that take one, of layers that can be written as code; always the same one."""
+    last = [nn.Linear(4, 1), nn.Flatten(0)] if loss.input_kind == "critic_model" else [nn.Linear(4, 3)]
+    network = nn.Sequential(nn.Flatten(), nn.Linear(2, 4), nn.Tanh(), *last).to(dtype)
+    for weight in network.parameters():
+        weight.data = _normal(dtype, *weight.shape)
+    return network

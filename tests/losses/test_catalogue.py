@@ -275,15 +275,6 @@ def test_alpha_has_one_value_for_each_class() -> None:
         lossviz.value_and_grad("softmax_focal", inputs, {"alpha": [0.3, 0.7]})
 
 
-@EVERY_SETTING
-def test_pytorch_snippet_gives_the_same_loss(loss: Loss, params: dict[str, Any]) -> None:
-    inputs = draw(loss, ROWS, seed=4)
-    names: dict[str, Any] = dict(inputs)
-    exec(loss.pytorch(params), names)  # our own text, from the catalogue
-    want = loss.reduce(loss.fn(**inputs, **params), inputs, params)
-    torch.testing.assert_close(names["loss"], want, rtol=1e-9, atol=1e-9)
-
-
 @EVERY_LOSS
 def test_the_signature_is_the_entry(loss: Loss) -> None:
     parameters = inspect.signature(loss.fn).parameters

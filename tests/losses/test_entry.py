@@ -5,7 +5,6 @@ import math
 import subprocess
 import sys
 import tomllib
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from loss_samples import EVERY_LOSS, draw, tensors_of
 
 import lossviz
 from lossviz.losses import Loss
-from lossviz.losses.entry import Choice, Code, Flag, Groups, Number, Param, Vector
+from lossviz.losses.entry import Choice, Flag, Groups, Number, Param, Vector
 
 ROOT = Path(__file__).parents[2]
 
