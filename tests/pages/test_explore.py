@@ -1,6 +1,7 @@
 """The explorer's script: its address is the truth, and the widgets follow it."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -94,8 +95,31 @@ def test_only_losses_of_the_scene_are_offered(visit: Visit, scene: str):
     assert not {"Hinge loss", "Cosine similarity"} & set(names)
 
 
-def test_the_code_of_the_loss_in_focus_is_shown_with_its_parameters(visit: Visit):
-    page = visit("explore", loss="mse,huber", huber__delta="2.5", focus="huber")
-    assert "F.huber_loss(pred, target, delta=2.5)" in page.code[0].value
-    assert len(page.code) == 3
+def test_the_code_of_the_loss_in_focus_is_a_program_at_the_inputs_on_screen(visit: Visit):
+    page = visit("explore", loss="mse,huber", huber__delta="2.5", focus="huber", pred="1.5")
+    assert [tab.label for tab in page.tabs] == ["PyTorch", "Keras", "Optax"]
+    for tab, call in zip(page.tabs, ["F.huber_loss(", "keras.losses.huber(", "optax.losses.huber_loss("], strict=True):
+        (code,) = tab.code
+        assert call in code.value and "delta=2.5" in code.value and "([1.5]" in code.value
+    names: dict[str, Any] = {}
+    exec(page.tabs[0].code[0].value, names)
+    assert names["loss"].item() == 0.5  # (1.5 - 0.5)^2 / 2
     assert "F.mse_loss" in visit("explore", loss="mse,huber").code[0].value
+
+
+@pytest.mark.parametrize("scene", ["regression", "classes"])
+def test_every_loss_of_a_scene_is_a_program(visit: Visit, scene: str):
+    for loss in get_scene(scene).losses(CATALOGUE):
+        page = visit("explore", scene=scene, loss=loss.key)
+        for tab, code in zip(page.tabs, (loss.code.pytorch, loss.code.keras, loss.code.optax), strict=True):
+            assert bool(code) == bool(tab.code) != bool(tab.info)
+
+
+def test_a_library_without_the_loss_says_so(visit: Visit):
+    page = visit("explore", loss="quantile")
+    assert [box.value for box in page.tabs[1].info] == ["Keras does not have this loss."]
+
+
+def test_outside_the_domain_there_is_no_program_but_a_sentence(visit: Visit):
+    page = visit("explore", loss="msle", pred="-1")
+    assert not page.code and "pred at (0,) is -1, allowed: 0 or more" in page.tabs[0].info[0].value
