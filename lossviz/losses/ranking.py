@@ -152,10 +152,10 @@ MARGIN_RANKING = Loss(
     r"\frac{\partial \ell}{\partial x_2} = t\,[d < m]",
     derivation=(
         Line(r"\frac{\partial d}{\partial x_1} = t", _lead_slope),
-        Line(r"\frac{d \ell}{d d} = -[d < m]", _margin_ranking_by_lead),
+        Line(r"\frac{\partial \ell}{\partial d} = -[d < m]", _margin_ranking_by_lead),
         Line(
-            r"\frac{\partial \ell}{\partial x_1} = \frac{d \ell}{d d} \cdot \frac{\partial d}{\partial x_1} = "
-            r"-t\,[d < m]",
+            r"\frac{\partial \ell}{\partial x_1} = \frac{\partial \ell}{\partial d} \cdot "
+            r"\frac{\partial d}{\partial x_1} = -t\,[d < m]",
             _margin_ranking_slope,
         ),
     ),
@@ -179,7 +179,7 @@ MARGIN_RANKING = Loss(
         "Scores may grow or shrink freely together, so the margin means nothing without a limit on their size.",
     ),
     reference="Herbrich, Graepel and Obermayer (2000), Large margin rank boundaries for ordinal regression; "
-    "Joachims (2002), doi:10.1145/775047.775067.",
+    "Joachims (2002), Optimizing search engines using clickthrough data, doi:10.1145/775047.775067.",
     code=Code(
         pytorch="import torch.nn.functional as F\n\nloss = F.margin_ranking_loss(x1, x2, target, margin={margin})\n",
         keras=None,
@@ -283,19 +283,19 @@ RANKNET = Loss(
     r"\sum_{j: y_i > y_j} \frac{1}{1 + e^{\sigma d_{ij}}}\right)",
     derivation=(
         Line(
-            r"\frac{d \ell_{ij}}{d d_{ij}} = \frac{-\sigma\,e^{-\sigma d_{ij}}}{1 + e^{-\sigma d_{ij}}} = "
-            r"-\frac{\sigma}{1 + e^{\sigma d_{ij}}}",
+            r"\frac{\partial \ell_{ij}}{\partial d_{ij}} = "
+            r"\frac{-\sigma\,e^{-\sigma d_{ij}}}{1 + e^{-\sigma d_{ij}}} = -\frac{\sigma}{1 + e^{\sigma d_{ij}}}",
             _by_difference,
         ),
         Line(
-            r"\sum_{j: y_i > y_j} \frac{d \ell_{ij}}{d d_{ij}} \cdot \frac{\partial d_{ij}}{\partial s_i} = "
-            r"-\sum_{j: y_i > y_j} \frac{\sigma}{1 + e^{\sigma d_{ij}}}, \quad "
+            r"\sum_{j: y_i > y_j} \frac{\partial \ell_{ij}}{\partial d_{ij}} \cdot "
+            r"\frac{\partial d_{ij}}{\partial s_i} = -\sum_{j: y_i > y_j} \frac{\sigma}{1 + e^{\sigma d_{ij}}}, \quad "
             r"\frac{\partial d_{ij}}{\partial s_i} = 1",
             _as_better,
         ),
         Line(
-            r"\sum_{j: y_j > y_i} \frac{d \ell_{ji}}{d d_{ji}} \cdot \frac{\partial d_{ji}}{\partial s_i} = "
-            r"\sum_{j: y_j > y_i} \frac{\sigma}{1 + e^{\sigma d_{ji}}}, \quad "
+            r"\sum_{j: y_j > y_i} \frac{\partial \ell_{ji}}{\partial d_{ji}} \cdot "
+            r"\frac{\partial d_{ji}}{\partial s_i} = \sum_{j: y_j > y_i} \frac{\sigma}{1 + e^{\sigma d_{ji}}}, \quad "
             r"\frac{\partial d_{ji}}{\partial s_i} = -1",
             _as_worse,
         ),
@@ -719,7 +719,8 @@ LAMBDARANK = Loss(
         "Rax multiplies by the list's length.",
     ),
     reference="Burges, Ragno and Le (2006), Learning to rank with nonsmooth cost functions; "
-    "Wang, Li, Golbandi, Bendersky and Najork (2018), doi:10.1145/3269206.3271784.",
+    "Wang, Li, Golbandi, Bendersky and Najork (2018), The LambdaLoss framework for ranking metric optimization, "
+    "doi:10.1145/3269206.3271784.",
     code=Code(
         pytorch="import torch\n"
         "import torch.nn.functional as F\n\n"
