@@ -1,6 +1,7 @@
 """Losses on inputs that were changed to fool the network."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -126,6 +127,25 @@ _CLIP = {
     "clip_max": Number("The largest value that an input can have.", 1.0, -10.0, 10.0),
 }
 
+
+def _slope_of_logits(logits: Tensor, target: Tensor) -> Tensor:
+    return logits.softmax(-1) - _one_hot(logits, target)
+
+
+def _fgsm_logits(
+    *, model: Model, x: Tensor, target: Tensor, epsilon: float, clip_min: float, clip_max: float
+) -> Tensor:
+    return model(_fgsm_input(model=model, x=x, target=target, epsilon=epsilon, clip_min=clip_min, clip_max=clip_max))
+
+
+def _fgsm_probabilities(**given: Any) -> Tensor:
+    return _fgsm_logits(**given).softmax(-1)
+
+
+def _fgsm_slope(*, target: Tensor, **given: Any) -> Tensor:
+    return _slope_of_logits(_fgsm_logits(target=target, **given), target)
+
+
 FGSM_CE = Loss(
     key="fgsm_ce",
     name="FGSM adversarial cross-entropy",
@@ -150,6 +170,18 @@ FGSM_CE = Loss(
     ),
     gradient=r"\frac{\partial \ell}{\partial \theta} = "
     r"\sum_k \left(p_k(x') - 1[k = y]\right) \frac{\partial f_k(x')}{\partial \theta}, \quad x' \text{ constant}",
+    derivation=(
+        Line(r"z'_k = f_k(x'), \quad x' \text{ constant}", _fgsm_logits),
+        Line(
+            r"\frac{\partial}{\partial z'_k} \ln \sum_j e^{z'_j} = \frac{e^{z'_k}}{\sum_j e^{z'_j}} = p_k(x')",
+            _fgsm_probabilities,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial z'_k} = \frac{\partial}{\partial z'_k}"
+            r" \left(\ln \sum_j e^{z'_j} - z'_y\right) = p_k(x') - [k = y]",
+            _fgsm_slope,
+        ),
+    ),
     params={"epsilon": Number("Largest change of a coordinate.", 0.1, 0.0, 10.0), **_CLIP},
     properties=Properties(),
     pitfalls=(
@@ -169,6 +201,7 @@ FGSM_CE = Loss(
         optax=None,
         note="Needs nothing but the network; attack libraries give the same input.",
     ),
+    detached="the attacked input",
     models=("model",),
     outputs=_fgsm_outputs,
 )
@@ -292,6 +325,18 @@ def _pgd_line(
     return logits.logsumexp(-1) - logits.gather(-1, target[:, None])[:, 0]
 
 
+def _pgd_logits(*, model: Model, **given: Any) -> Tensor:
+    return model(_pgd_input(model=model, **given))
+
+
+def _pgd_probabilities(**given: Any) -> Tensor:
+    return _pgd_logits(**given).softmax(-1)
+
+
+def _pgd_slope(*, target: Tensor, **given: Any) -> Tensor:
+    return _slope_of_logits(_pgd_logits(target=target, **given), target)
+
+
 PGD_CE = Loss(
     key="pgd_ce",
     name="PGD adversarial cross-entropy",
@@ -314,6 +359,18 @@ PGD_CE = Loss(
         Line(r"\ell = \ln \sum_k e^{f_k(x')} - f_y(x')", _pgd_line),
     ),
     gradient=FGSM_CE.gradient,
+    derivation=(
+        Line(r"z'_k = f_k(x'), \quad x' \text{ constant}", _pgd_logits),
+        Line(
+            r"\frac{\partial}{\partial z'_k} \ln \sum_j e^{z'_j} = \frac{e^{z'_k}}{\sum_j e^{z'_j}} = p_k(x')",
+            _pgd_probabilities,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial z'_k} = \frac{\partial}{\partial z'_k}"
+            r" \left(\ln \sum_j e^{z'_j} - z'_y\right) = p_k(x') - [k = y]",
+            _pgd_slope,
+        ),
+    ),
     params={
         "epsilon": FGSM_CE.params["epsilon"],
         "step_size": Number("Change of a coordinate in one step.", 0.03, 0.0, 10.0),
@@ -343,6 +400,7 @@ PGD_CE = Loss(
         optax=None,
         note="In torchattacks it is PGD with random_start=False.",
     ),
+    detached="the attacked input",
     models=("model",),
     outputs=_pgd_outputs,
 )
@@ -435,6 +493,36 @@ _UNEVEN = (
     {"clean": [[1.1, 0.0]], "adv": [[1e8, 0.0]], "target": [0]},
 )
 _DIVERGENCE_LATEX = r"d = \sum_k p_k \ln \frac{p_k}{q_k}, \quad p = \mathrm{softmax}(z), \; q = \mathrm{softmax}(z')"
+_DIVERGENCE_SLOPE_LATEX = (
+    r"\frac{\partial d}{\partial z_k} = \sum_j \frac{\partial d}{\partial p_j} \cdot \frac{\partial p_j}{\partial z_k}"
+    r" = p_k \left(\ln \frac{p_k}{q_k} - d\right)"
+)
+
+
+def _label_slope(*, clean: Tensor, target: Tensor, **_: object) -> Tensor:
+    return _slope_of_logits(clean, target)
+
+
+def _log_ratio(*, clean: Tensor, adv: Tensor, **_: object) -> Tensor:
+    return clean.log_softmax(-1) - adv.log_softmax(-1)
+
+
+def _disagreement_by_p(*, clean: Tensor, adv: Tensor, **_: object) -> Tensor:
+    return _log_ratio(clean=clean, adv=adv) + 1
+
+
+def _p_by_logits(*, clean: Tensor, **_: object) -> Tensor:
+    p = clean.softmax(-1)
+    return p.diag_embed() - p[:, :, None] * p[:, None, :]
+
+
+def _disagreement_slope(*, clean: Tensor, adv: Tensor, **_: object) -> Tensor:
+    return (_disagreement_by_p(clean=clean, adv=adv)[:, :, None] * _p_by_logits(clean=clean)).sum(1)
+
+
+def _trades_slope(*, clean: Tensor, adv: Tensor, target: Tensor, beta: float) -> Tensor:
+    return _label_slope(clean=clean, target=target) + beta * _disagreement_slope(clean=clean, adv=adv)
+
 
 TRADES = Loss(
     key="trades",
@@ -457,6 +545,21 @@ TRADES = Loss(
     gradient=r"\frac{\partial \ell}{\partial z_k} = p_k - 1[k = y] + "
     r"\beta\, p_k \left(\ln \frac{p_k}{q_k} - d\right), \quad "
     r"\frac{\partial \ell}{\partial z'_k} = \beta\, (q_k - p_k)",
+    derivation=(
+        Line(
+            r"\frac{\partial c}{\partial z_k} = \frac{e^{z_k}}{\sum_j e^{z_j}} - [k = y] = p_k - [k = y]",
+            _label_slope,
+        ),
+        Line(r"\frac{\partial d}{\partial p_j} = \ln \frac{p_j}{q_j} + 1", _disagreement_by_p),
+        Line(r"\frac{\partial p_j}{\partial z_k} = p_j \left([j = k] - p_k\right)", _p_by_logits),
+        Line(_DIVERGENCE_SLOPE_LATEX, _disagreement_slope),
+        Line(
+            r"\frac{\partial \ell}{\partial z_k} = \frac{\partial c}{\partial z_k}"
+            r" + \beta \frac{\partial d}{\partial z_k}"
+            r" = p_k - [k = y] + \beta\, p_k \left(\ln \frac{p_k}{q_k} - d\right)",
+            _trades_slope,
+        ),
+    ),
     params={"beta": Number("Weight of agreement against accuracy.", 6.0, 0.0, 20.0)},
     properties=Properties(
         convex_in_logits=no(
@@ -558,6 +661,22 @@ def _mart_line(*, clean: Tensor, adv: Tensor, target: Tensor, beta: float) -> Te
     return _boosted(adv=adv, target=target) + beta * agreement
 
 
+def _boosted_slope(*, clean: Tensor, **_: object) -> Tensor:
+    return torch.zeros_like(clean)
+
+
+def _doubt_slope(*, clean: Tensor, target: Tensor, **_: object) -> Tensor:
+    p = clean.softmax(-1)
+    return p.gather(-1, target[:, None]) * _slope_of_logits(clean, target)
+
+
+def _mart_slope(*, clean: Tensor, adv: Tensor, target: Tensor, beta: float) -> Tensor:
+    doubt, apart = _doubt(clean=clean, target=target)[:, None], _disagreement(clean=clean, adv=adv)[:, None]
+    by_disagreement = doubt * _disagreement_slope(clean=clean, adv=adv)
+    product = by_disagreement + apart * _doubt_slope(clean=clean, target=target)
+    return _boosted_slope(clean=clean) + beta * product
+
+
 MART = Loss(
     key="mart",
     name="MART",
@@ -581,6 +700,20 @@ MART = Loss(
     r"d\, p_y (p_k - 1[k = y])\right), \quad "
     r"\frac{\partial \ell}{\partial z'_k} = 2 q_k - 1[k = y] - \frac{q_k\, 1[k \ne m]}{1 - q_m} + "
     r"\beta\, w\, (q_k - p_k), \quad m = \operatorname{argmax}_{k \ne y} q_k",
+    derivation=(
+        Line(r"\frac{\partial b}{\partial z_k} = 0", _boosted_slope),
+        Line(_DIVERGENCE_SLOPE_LATEX, _disagreement_slope),
+        Line(
+            r"\frac{\partial w}{\partial z_k} = -\frac{\partial p_y}{\partial z_k} = p_y \left(p_k - [k = y]\right)",
+            _doubt_slope,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial z_k} = \frac{\partial b}{\partial z_k} + \beta \left("
+            r"w \frac{\partial d}{\partial z_k} + d\, \frac{\partial w}{\partial z_k}\right)"
+            r" = \beta \left(w\, p_k \left(\ln \frac{p_k}{q_k} - d\right) + d\, p_y \left(p_k - [k = y]\right)\right)",
+            _mart_slope,
+        ),
+    ),
     params={"beta": Number("Weight of agreement.", 6.0, 0.0, 20.0)},
     properties=Properties(
         convex_in_logits=no(
@@ -705,6 +838,22 @@ def _vat_line(*, model: Model, x: Tensor, d0: Tensor, xi: float, epsilon: float,
     return _disagreement(clean=model(x), adv=model(x + move))
 
 
+def _vat_logits(*, model: Model, x: Tensor, **given: Any) -> Tensor:
+    return model(x + _vat_move(model=model, x=x, **given))
+
+
+def _vat_clean(*, model: Model, x: Tensor, **_: object) -> Tensor:
+    return model(x).softmax(-1)
+
+
+def _vat_moved(**given: Any) -> Tensor:
+    return _vat_logits(**given).softmax(-1)
+
+
+def _vat_slope(**given: Any) -> Tensor:
+    return _vat_moved(**given) - _vat_clean(**given)
+
+
 VAT = Loss(
     key="vat",
     name="Virtual adversarial training",
@@ -733,6 +882,20 @@ VAT = Loss(
     ),
     gradient=r"\frac{\partial \ell}{\partial \theta} = \sum_k \left(p_k(x + r) - p_k(x)\right) "
     r"\frac{\partial f_k(x + r)}{\partial \theta}, \quad r, p(x) \text{ constant}",
+    derivation=(
+        Line(r"z'_k = f_k(x + r), \quad r \text{ constant}", _vat_logits),
+        Line(r"p_k(x), \quad \text{constant}", _vat_clean),
+        Line(
+            r"\frac{\partial \ln p_j(x + r)}{\partial z'_k} = [j = k] - p_k(x + r), \quad"
+            r" p_k(x + r) = \frac{e^{z'_k}}{\sum_j e^{z'_j}}",
+            _vat_moved,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial z'_k} = -\sum_j p_j(x) \frac{\partial \ln p_j(x + r)}{\partial z'_k}"
+            r" = p_k(x + r) - p_k(x)",
+            _vat_slope,
+        ),
+    ),
     params={
         "xi": Number("How far the power iteration looks.", 0.1, 1e-6, 10.0, "log"),
         "epsilon": Number("Length of the move.", 1.0, 0.0, 20.0),
@@ -765,6 +928,7 @@ VAT = Loss(
         optax=None,
         note="Draw d0 from a normal distribution, anew for each batch.",
     ),
+    detached="the clean answer and the move",
     models=("model",),
     outputs=_vat_outputs,
 )

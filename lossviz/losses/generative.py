@@ -96,6 +96,20 @@ def _reconstruction_line(*, pred: Tensor, target: Tensor, kind: str) -> Tensor:
     return _feature_costs(pred=pred, target=target, kind=kind).sum(-1)
 
 
+def _cost_slopes(*, pred: Tensor, target: Tensor, kind: str) -> Tensor:
+    if kind == "bce":
+        return ((1 - target) * pred - target * (1 - pred)) / (pred * (1 - pred)).clamp(min=1e-12)
+    return 2 * (pred - target)
+
+
+def _sum_slope(*, pred: Tensor, **_: object) -> Tensor:
+    return torch.ones_like(pred)
+
+
+def _reconstruction_slope(*, pred: Tensor, target: Tensor, kind: str) -> Tensor:
+    return _sum_slope(pred=pred) * _cost_slopes(pred=pred, target=target, kind=kind)
+
+
 RECONSTRUCTION = Loss(
     key="reconstruction",
     name="Autoencoder reconstruction",
@@ -119,6 +133,21 @@ RECONSTRUCTION = Loss(
     ),
     gradient=r"\frac{\partial \ell}{\partial \hat x_j} = 2 (\hat x_j - x_j) \quad "
     r"\left(\text{bce: } \frac{\hat x_j - x_j}{\hat x_j (1 - \hat x_j)}\right)",
+    derivation=(
+        Line(
+            r"\frac{\partial c_j}{\partial \hat x_j} = 2 (\hat x_j - x_j) \quad \left(\text{bce: }"
+            r" -\frac{x_j}{\hat x_j} + \frac{1 - x_j}{1 - \hat x_j}"
+            r" = \frac{(1 - x_j)\, \hat x_j - x_j (1 - \hat x_j)}{\hat x_j (1 - \hat x_j)}\right)",
+            _cost_slopes,
+        ),
+        Line(r"\frac{\partial \ell}{\partial c_j} = 1", _sum_slope),
+        Line(
+            r"\frac{\partial \ell}{\partial \hat x_j} = \frac{\partial \ell}{\partial c_j} \cdot"
+            r" \frac{\partial c_j}{\partial \hat x_j} = 2 (\hat x_j - x_j) \quad"
+            r" \left(\text{bce: } \frac{\hat x_j - x_j}{\hat x_j (1 - \hat x_j)}\right)",
+            _reconstruction_slope,
+        ),
+    ),
     params={"kind": _KIND},
     properties=Properties(
         convex_in_pred=yes(_NUMBERS),
@@ -232,6 +261,18 @@ def _vae_point(mu: float, logvar: float) -> dict[str, list[list[float]]]:
     return {"pred": [[0.5]], "target": [[0.5]], "mu": [[mu]], "logvar": [[logvar]]}
 
 
+def _output_slope(*, pred: Tensor, target: Tensor, kind: str, **_: object) -> Tensor:
+    return _decoder_scale(kind) * _cost_slopes(pred=pred, target=target, kind=kind)
+
+
+def _code_slope(*, pred: Tensor, **_: object) -> Tensor:
+    return torch.zeros_like(pred)
+
+
+def _vae_slope(*, pred: Tensor, target: Tensor, mu: Tensor, logvar: Tensor, kind: str, beta: float) -> Tensor:
+    return _output_slope(pred=pred, target=target, kind=kind) + beta * _code_slope(pred=pred)
+
+
 VAE_ELBO = Loss(
     key="vae_elbo",
     name="Variational autoencoder (negative ELBO)",
@@ -263,6 +304,20 @@ VAE_ELBO = Loss(
     r"\left(\text{bce: } \frac{\hat x_j - x_j}{\hat x_j (1 - \hat x_j)}\right), \quad "
     r"\frac{\partial \ell}{\partial \mu_i} = \beta \mu_i, \quad "
     r"\frac{\partial \ell}{\partial s_i} = \frac{\beta}{2} \left(e^{s_i} - 1\right)",
+    derivation=(
+        Line(
+            r"\frac{\partial r}{\partial \hat x_j} = \tfrac{1}{2} \cdot 2 (\hat x_j - x_j) \quad \left(\text{bce: }"
+            r" -\frac{x_j}{\hat x_j} + \frac{1 - x_j}{1 - \hat x_j}\right)",
+            _output_slope,
+        ),
+        Line(r"\frac{\partial d}{\partial \hat x_j} = 0", _code_slope),
+        Line(
+            r"\frac{\partial \ell}{\partial \hat x_j} = \frac{\partial r}{\partial \hat x_j}"
+            r" + \beta \frac{\partial d}{\partial \hat x_j} = \hat x_j - x_j \quad"
+            r" \left(\text{bce: } \frac{\hat x_j - x_j}{\hat x_j (1 - \hat x_j)}\right)",
+            _vae_slope,
+        ),
+    ),
     params={
         "kind": _KIND,
         "beta": Number("Weight of the codes' divergence; 1 for the bound itself.", 1.0, 0.0, 100.0),

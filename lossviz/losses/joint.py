@@ -112,6 +112,19 @@ def _distillation_line(*, pred: Tensor, teacher: Tensor, target: Tensor, tempera
     return alpha * temperature**2 * imitation + (1 - alpha) * _label_cost(pred=pred, target=target)
 
 
+def _imitation_slope(*, pred: Tensor, teacher: Tensor, temperature: float, **_: object) -> Tensor:
+    return ((pred / temperature).softmax(-1) - (teacher / temperature).softmax(-1)) / temperature
+
+
+def _label_slope(*, pred: Tensor, target: Tensor, **_: object) -> Tensor:
+    return pred.softmax(-1) - _one_hot(pred, target)
+
+
+def _distillation_slope(*, pred: Tensor, teacher: Tensor, target: Tensor, temperature: float, alpha: float) -> Tensor:
+    imitation = _imitation_slope(pred=pred, teacher=teacher, temperature=temperature)
+    return alpha * temperature**2 * imitation + (1 - alpha) * _label_slope(pred=pred, target=target)
+
+
 DISTILLATION = Loss(
     key="distillation",
     name="Knowledge distillation",
@@ -139,6 +152,23 @@ DISTILLATION = Loss(
     ),
     gradient=r"\frac{\partial \ell}{\partial z_k} = \alpha\, T\, (s_k - t_k) + (1 - \alpha)(p_k - 1[k = y]), "
     r"\quad p = \mathrm{softmax}(z)",
+    derivation=(
+        Line(
+            r"\frac{\partial d}{\partial z_k} = -\sum_j t_j \frac{\partial \ln s_j}{\partial z_k}"
+            r" = -\sum_j t_j \cdot \frac{1}{T} \left([j = k] - s_k\right) = \frac{s_k - t_k}{T}",
+            _imitation_slope,
+        ),
+        Line(
+            r"\frac{\partial c}{\partial z_k} = \frac{e^{z_k}}{\sum_j e^{z_j}} - [k = y] = p_k - [k = y]",
+            _label_slope,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial z_k} = \alpha\, T^2 \frac{\partial d}{\partial z_k}"
+            r" + (1 - \alpha) \frac{\partial c}{\partial z_k}"
+            r" = \alpha\, T\, (s_k - t_k) + (1 - \alpha) \left(p_k - [k = y]\right)",
+            _distillation_slope,
+        ),
+    ),
     params={
         "temperature": Number("What both logits are divided by for the imitation.", 4.0, 0.1, 20.0, "log"),
         "alpha": Number("Share of the imitation; the rest is cross-entropy with the label.", 0.9, 0.0, 1.0),
@@ -223,6 +253,19 @@ def _deep_mutual_line(*, pred: Tensor, peers: Tensor, target: Tensor) -> Tensor:
     return _label_cost(pred=pred, target=target) + _disagreement(pred=pred, peers=peers, target=target)
 
 
+def _peer_slopes(*, pred: Tensor, peers: Tensor, **_: object) -> Tensor:
+    return torch.stack([pred.softmax(-1) - peer.softmax(-1) for peer in peers])
+
+
+def _disagreement_slope(*, pred: Tensor, peers: Tensor, **_: object) -> Tensor:
+    each = _peer_slopes(pred=pred, peers=peers)
+    return each.sum(0) / len(each)
+
+
+def _deep_mutual_slope(*, pred: Tensor, peers: Tensor, target: Tensor) -> Tensor:
+    return _label_slope(pred=pred, target=target) + _disagreement_slope(pred=pred, peers=peers)
+
+
 DEEP_MUTUAL = Loss(
     key="deep_mutual",
     name="Deep mutual learning",
@@ -249,6 +292,26 @@ DEEP_MUTUAL = Loss(
         Line(r"\ell = c + d", _deep_mutual_line),
     ),
     gradient=r"\frac{\partial \ell}{\partial z_k} = p_k - 1[k = y] + p_k - \frac{1}{M} \sum_m q^{(m)}_k",
+    derivation=(
+        Line(
+            r"\frac{\partial c}{\partial z_k} = \frac{e^{z_k}}{\sum_j e^{z_j}} - [k = y] = p_k - [k = y]",
+            _label_slope,
+        ),
+        Line(
+            r"-\sum_j q^{(m)}_j \frac{\partial \ln p_j}{\partial z_k}"
+            r" = -\sum_j q^{(m)}_j \left([j = k] - p_k\right) = p_k - q^{(m)}_k",
+            _peer_slopes,
+        ),
+        Line(
+            r"\frac{\partial d}{\partial z_k} = \frac{1}{M} \sum_m \left(p_k - q^{(m)}_k\right)",
+            _disagreement_slope,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial z_k} = \frac{\partial c}{\partial z_k} + \frac{\partial d}{\partial z_k}"
+            r" = p_k - [k = y] + p_k - \frac{1}{M} \sum_m q^{(m)}_k",
+            _deep_mutual_slope,
+        ),
+    ),
     params={},
     properties=Properties(
         convex_in_logits=yes(_LOGITS),

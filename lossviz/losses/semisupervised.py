@@ -64,6 +64,17 @@ def _probabilities(*, pred: Tensor, **_: object) -> Tensor:
     return powers / powers.sum(-1, keepdim=True)
 
 
+def _probability_slopes(*, pred: Tensor, **_: object) -> Tensor:
+    p = _probabilities(pred=pred)
+    return p.diag_embed() - p[:, :, None] * p[:, None, :]
+
+
+_SOFTMAX_SLOPES = Line(
+    r"\frac{\partial p_j}{\partial z_k} = p_j \left([j = k] - p_k\right)",
+    _probability_slopes,
+)
+
+
 # --- entropy minimisation
 
 
@@ -100,6 +111,14 @@ def _entropy_line(*, pred: Tensor) -> Tensor:
     return s.exp().sum(-1).log() - (_probabilities(pred=pred) * s).sum(-1)
 
 
+def _entropy_by_p(*, pred: Tensor) -> Tensor:
+    return -(pred.log_softmax(-1) + 1)
+
+
+def _entropy_slope(*, pred: Tensor) -> Tensor:
+    return (_entropy_by_p(pred=pred)[:, :, None] * _probability_slopes(pred=pred)).sum(1)
+
+
 ENTROPY_MIN = Loss(
     key="entropy_min",
     name="Entropy minimisation",
@@ -119,6 +138,20 @@ ENTROPY_MIN = Loss(
         Line(r"\ell = -\sum_k p_k \ln p_k = \ln \sum_k e^{s_k} - \sum_k p_k s_k", _entropy_line),
     ),
     gradient=r"\frac{\partial \ell}{\partial z_k} = -p_k \left(\ln p_k + \ell\right)",
+    derivation=(
+        Line(
+            r"\frac{\partial \ell}{\partial p_j} = -\left(\ln p_j + p_j \cdot \frac{1}{p_j}\right)"
+            r" = -\left(\ln p_j + 1\right)",
+            _entropy_by_p,
+        ),
+        _SOFTMAX_SLOPES,
+        Line(
+            r"\frac{\partial \ell}{\partial z_k} = \sum_j \frac{\partial \ell}{\partial p_j} \cdot"
+            r" \frac{\partial p_j}{\partial z_k} = -p_k \left(\ln p_k - \sum_j p_j \ln p_j\right)"
+            r" = -p_k \left(\ln p_k + \ell\right)",
+            _entropy_slope,
+        ),
+    ),
     params={},
     properties=Properties(
         convex_in_logits=no(_LOGITS, {"pred": [[-3.0, 0.0]]}, {"pred": [[3.0, 0.0]]}),
@@ -192,6 +225,15 @@ def _fixmatch_line(*, weak: Tensor, strong: Tensor, threshold: float) -> Tensor:
     return _kept(weak=weak, threshold=threshold) * cost
 
 
+def _strong_probabilities(*, strong: Tensor, **_: object) -> Tensor:
+    return _probabilities(pred=strong)
+
+
+def _fixmatch_slope(*, weak: Tensor, strong: Tensor, threshold: float) -> Tensor:
+    surplus = _strong_probabilities(strong=strong) - _one_hot(weak.argmax(-1), strong)
+    return _kept(weak=weak, threshold=threshold)[:, None] * surplus
+
+
 FIXMATCH = Loss(
     key="fixmatch",
     name="FixMatch (unlabelled part)",
@@ -215,6 +257,18 @@ FIXMATCH = Loss(
     ),
     gradient=r"\frac{\partial \ell}{\partial z_k} = m \left(p_k - 1[k = \hat y]\right), \quad "
     r"p = \mathrm{softmax}(z)",
+    derivation=(
+        Line(
+            r"\frac{\partial}{\partial z_k} \ln \sum_j e^{z_j} = \frac{e^{z_k}}{\sum_j e^{z_j}} = p_k",
+            _strong_probabilities,
+        ),
+        Line(r"m = 1[c \ge \tau], \quad \text{constant, as is } \hat y", _kept),
+        Line(
+            r"\frac{\partial \ell}{\partial z_k} = m \cdot \frac{\partial}{\partial z_k}"
+            r" \left(\ln \sum_j e^{z_j} - z_{\hat y}\right) = m \left(p_k - [k = \hat y]\right)",
+            _fixmatch_slope,
+        ),
+    ),
     params={"threshold": Number("Probability from which on a guess counts as a label.", 0.95, 0.0, 1.0)},
     properties=Properties(
         convex_in_logits=yes("all real logits of the heavily changed inputs"),
@@ -280,6 +334,15 @@ def _pseudo_label_line(*, pred: Tensor, threshold: float) -> Tensor:
     return _sure(pred, threshold).to(pred.dtype) * cost
 
 
+def _sure_rows(*, pred: Tensor, threshold: float) -> Tensor:
+    return _sure(pred, threshold).to(pred.dtype)
+
+
+def _pseudo_label_slope(*, pred: Tensor, threshold: float) -> Tensor:
+    surplus = _probabilities(pred=pred) - _one_hot(pred.argmax(-1), pred)
+    return _sure_rows(pred=pred, threshold=threshold)[:, None] * surplus
+
+
 PSEUDO_LABEL = Loss(
     key="pseudo_label",
     name="Pseudo-label",
@@ -302,6 +365,18 @@ PSEUDO_LABEL = Loss(
     ),
     gradient=r"\frac{\partial \ell}{\partial z_k} = 1[\max_j p_j \ge \tau] \left(p_k - 1[k = \hat y]\right), "
     r"\quad \hat y = \operatorname{argmax}_k z_k",
+    derivation=(
+        Line(
+            r"\frac{\partial}{\partial z_k} \ln \sum_j e^{z_j} = \frac{e^{z_k}}{\sum_j e^{z_j}} = p_k",
+            _probabilities,
+        ),
+        Line(r"m = 1[\max_k p_k \ge \tau], \quad \text{constant, as is } \hat y", _sure_rows),
+        Line(
+            r"\frac{\partial \ell}{\partial z_k} = m \cdot \frac{\partial}{\partial z_k}"
+            r" \left(\ln \sum_j e^{z_j} - z_{\hat y}\right) = m \left(p_k - [k = \hat y]\right)",
+            _pseudo_label_slope,
+        ),
+    ),
     params={
         "threshold": Number("Probability from which on a guess counts as a label; 0 for every row.", 0.0, 0.0, 1.0)
     },
@@ -375,6 +450,16 @@ def _mean_teacher_line(*, pred: Tensor, teacher: Tensor) -> Tensor:
     return (apart * apart).sum(-1) / pred.shape[1]
 
 
+def _mean_teacher_by_p(*, pred: Tensor, teacher: Tensor) -> Tensor:
+    apart = _probabilities(pred=pred) - _teacher_probabilities(pred=pred, teacher=teacher)
+    return 2 / pred.shape[1] * apart
+
+
+def _mean_teacher_slope(*, pred: Tensor, teacher: Tensor) -> Tensor:
+    by_p = _mean_teacher_by_p(pred=pred, teacher=teacher)
+    return (by_p[:, :, None] * _probability_slopes(pred=pred)).sum(1)
+
+
 MEAN_TEACHER = Loss(
     key="mean_teacher",
     name="Mean teacher (consistency)",
@@ -395,6 +480,18 @@ MEAN_TEACHER = Loss(
     ),
     gradient=r"\frac{\partial \ell}{\partial z_k} = "
     r"\frac{2}{K}\, p_k \left(p_k - q_k - \sum_j p_j (p_j - q_j)\right)",
+    derivation=(
+        Line(
+            r"\frac{\partial \ell}{\partial p_j} = \frac{2}{K} (p_j - q_j), \quad q \text{ constant}",
+            _mean_teacher_by_p,
+        ),
+        _SOFTMAX_SLOPES,
+        Line(
+            r"\frac{\partial \ell}{\partial z_k} = \sum_j \frac{\partial \ell}{\partial p_j} \cdot"
+            r" \frac{\partial p_j}{\partial z_k} = \frac{2}{K}\, p_k \left(p_k - q_k - \sum_j p_j (p_j - q_j)\right)",
+            _mean_teacher_slope,
+        ),
+    ),
     params={},
     properties=Properties(
         convex_in_logits=no(

@@ -42,6 +42,8 @@ ATTACK = Sample(
     draw=_attacked,
     ends=ATTACK_ENDS,
     free_shape=("x",),
+    # The attacked input is constant by definition, though it moves with the weights.
+    difference=None,
     float32=None,
     bad=(
         Bad("x", 1.5, r"x at \(0, 0\) is 1.5, allowed: 0 to 1"),
@@ -62,7 +64,7 @@ SAMPLES: dict[str, Sample] = {
     "trades": CLEAN_AND_ATTACKED,
     "mart": CLEAN_AND_ATTACKED,
     # Further out the network is flat, and there is no direction.
-    "vat": Sample(draw=_directions, reach=3.0, float32=None),
+    "vat": Sample(draw=_directions, reach=3.0, difference=None, float32=None),
 }
 
 # In the golden file, not yet in the catalogue.
