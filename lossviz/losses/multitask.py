@@ -1,5 +1,7 @@
 """Ways to combine the losses or gradients of several tasks."""
 
+from typing import cast
+
 import torch
 from torch import Tensor
 
@@ -13,7 +15,19 @@ from lossviz.losses._checks import (
     require_floating,
     require_same_shape,
 )
-from lossviz.losses.entry import Choice, Code, Inputs, Line, Loss, Number, Params, Properties, no, yes
+from lossviz.losses.entry import (
+    NOT_APPLICABLE,
+    Choice,
+    Code,
+    Inputs,
+    Line,
+    Loss,
+    Number,
+    Params,
+    Properties,
+    no,
+    yes,
+)
 
 
 def _require_tasks(**tensors: Tensor) -> None:
@@ -68,6 +82,15 @@ def _weighted_line(*, losses: Tensor, weights: Tensor) -> Tensor:
 
 _ALL_LOSSES = "all real losses of the tasks"
 
+
+def _sum_slope(*, losses: Tensor, weights: Tensor) -> Tensor:
+    return torch.ones_like(losses)
+
+
+def _weighted_slope(*, losses: Tensor, weights: Tensor) -> Tensor:
+    return _sum_slope(losses=losses, weights=weights) @ _diagonal(losses=losses, weights=weights)
+
+
 WEIGHTED_SUM = Loss(
     key="weighted_sum",
     name="Weighted sum",
@@ -86,12 +109,22 @@ WEIGHTED_SUM = Loss(
         Line(r"t = W L, \quad \ell = \sum_i t_i", _weighted_line),
     ),
     gradient=r"\frac{\partial \ell}{\partial L_i} = w_i, \quad \frac{\partial \ell}{\partial w_i} = L_i",
+    derivation=(
+        Line(r"\frac{\partial t_i}{\partial L_j} = W_{ij} = w_i\,[i = j]", _diagonal),
+        Line(r"\frac{\partial \ell}{\partial t_i} = 1", _sum_slope),
+        Line(
+            r"\frac{\partial \ell}{\partial L_j} = \sum_i \frac{\partial \ell}{\partial t_i} \cdot"
+            r" \frac{\partial t_i}{\partial L_j} = w_j",
+            _weighted_slope,
+        ),
+    ),
     params={},
     properties=Properties(
         convex_in_pred=yes(_ALL_LOSSES),
         bounded=no(_ALL_LOSSES, {"losses": [1e6], "weights": [1.0]}),
         lipschitz=no(_ALL_LOSSES, {"losses": [1e6], "weights": [1.0]}),
         smooth=yes(_ALL_LOSSES, constant=lambda _: 1.0),
+        needs_pairs=NOT_APPLICABLE,
     ),
     pitfalls=(
         "The terms are added, not averaged, and the weights are taken as they are: doubling all of them is a doubled "
@@ -162,6 +195,19 @@ def _uncertainty_line(*, losses: Tensor, log_var: Tensor, variant: str) -> Tenso
 
 _VARIANCES = "all real losses, log-variances from -50 to 50"
 
+
+def _precision(*, log_var: Tensor, **_: object) -> Tensor:
+    return 1 / log_var.exp()
+
+
+def _price_slope(*, losses: Tensor, **_: object) -> Tensor:
+    return torch.zeros_like(losses)
+
+
+def _uncertainty_slope(*, losses: Tensor, log_var: Tensor, variant: str) -> Tensor:
+    return _factor(variant) * _precision(log_var=log_var) + _price_slope(losses=losses)
+
+
 UNCERTAINTY_WEIGHTING = Loss(
     key="uncertainty_weighting",
     name="Uncertainty weighting",
@@ -185,6 +231,16 @@ UNCERTAINTY_WEIGHTING = Loss(
     ),
     gradient=r"\frac{\partial \ell}{\partial L_i} = \frac{e^{-s_i}}{2}, \quad "
     r"\frac{\partial \ell}{\partial s_i} = \frac{1 - e^{-s_i} L_i}{2} \quad (\text{plain: twice that})",
+    derivation=(
+        Line(r"\frac{\partial}{\partial L_i} \frac{L_i}{\sigma_i^2} = \frac{1}{\sigma_i^2} = e^{-s_i}", _precision),
+        Line(r"\frac{\partial \ln \sigma_i}{\partial L_i} = 0", _price_slope),
+        Line(
+            r"\frac{\partial \ell}{\partial L_i} = \frac{1}{2} \cdot \frac{\partial}{\partial L_i}"
+            r" \frac{L_i}{\sigma_i^2} + \frac{\partial \ln \sigma_i}{\partial L_i} = \frac{e^{-s_i}}{2}"
+            r" \quad (\text{plain: twice that})",
+            _uncertainty_slope,
+        ),
+    ),
     params={
         "variant": Choice("With the factor 1/2 of the form for regression, or without.", "half", ("half", "plain"))
     },
@@ -193,6 +249,7 @@ UNCERTAINTY_WEIGHTING = Loss(
         bounded=no(_VARIANCES, {"losses": [1e6], "log_var": [0.0]}),
         lipschitz=no(_VARIANCES, {"losses": [1.0], "log_var": [-30.0]}),
         smooth=no(_VARIANCES, {"losses": [1.0], "log_var": [-30.0]}, {"losses": [1.0], "log_var": [-29.0]}),
+        needs_pairs=NOT_APPLICABLE,
     ),
     pitfalls=(
         "The learnt number is the logarithm of the variance; with that of the deviation the second term doubles.",
@@ -204,7 +261,8 @@ UNCERTAINTY_WEIGHTING = Loss(
     reference="Kendall, Gal and Cipolla (2018), Multi-task learning using uncertainty to weigh losses, "
     "arXiv:1705.07115.",
     code=Code(
-        pytorch="factor = 0.5 if {variant} == 'half' else 1.0\n"
+        pytorch="variant = {variant}\n"
+        'factor = 0.5 if variant == "half" else 1.0\n'
         "loss = factor * ((-log_var).exp() * losses + log_var).sum()\n",
         keras=None,
         optax=None,
@@ -295,6 +353,29 @@ def _gradnorm_line(
 
 _NORMS = "positive losses, gradient lengths and weights of 0 or more"
 
+
+def _norm_gaps(*, losses: Tensor, initial_losses: Tensor, grad_norms: Tensor, weights: Tensor, alpha: float) -> Tensor:
+    return weights * grad_norms - _norm_targets(losses, initial_losses, grad_norms, weights, alpha)
+
+
+def _norm_sides(*, losses: Tensor, initial_losses: Tensor, grad_norms: Tensor, weights: Tensor, alpha: float) -> Tensor:
+    gaps = _norm_gaps(losses=losses, initial_losses=initial_losses, grad_norms=grad_norms, weights=weights, alpha=alpha)
+    return (gaps > 0).to(gaps.dtype) - (gaps < 0).to(gaps.dtype)
+
+
+def _norm_by_weight(*, grad_norms: Tensor, **_: object) -> Tensor:
+    return grad_norms
+
+
+def _gradnorm_slope(
+    *, losses: Tensor, initial_losses: Tensor, grad_norms: Tensor, weights: Tensor, alpha: float
+) -> Tensor:
+    sides = _norm_sides(
+        losses=losses, initial_losses=initial_losses, grad_norms=grad_norms, weights=weights, alpha=alpha
+    )
+    return sides * _norm_by_weight(grad_norms=grad_norms)
+
+
 GRADNORM = Loss(
     key="gradnorm",
     name="GradNorm",
@@ -320,6 +401,20 @@ GRADNORM = Loss(
     ),
     gradient=r"\frac{\partial \ell}{\partial w_i} = n_i \operatorname{sign}(G_i - \bar G\, r_i^\alpha), "
     r"\quad \bar G\, r_i^\alpha \text{ constant}",
+    derivation=(
+        Line(r"d_i = G_i - \bar G\, r_i^\alpha", _norm_gaps),
+        Line(
+            r"\frac{\partial t_i}{\partial G_i} = \frac{\partial |d_i|}{\partial d_i} = \operatorname{sign}(d_i),"
+            r" \quad \bar G\, r_i^\alpha \text{ constant}",
+            _norm_sides,
+        ),
+        Line(r"\frac{\partial G_i}{\partial w_i} = n_i", _norm_by_weight),
+        Line(
+            r"\frac{\partial \ell}{\partial w_i} = \frac{\partial t_i}{\partial G_i} \cdot"
+            r" \frac{\partial G_i}{\partial w_i} = n_i \operatorname{sign}(d_i)",
+            _gradnorm_slope,
+        ),
+    ),
     params={"alpha": Number("How strongly tasks that lag behind are favoured.", 1.5, 0.0, 5.0)},
     properties=Properties(
         convex_in_pred=yes(_NORMS),
@@ -331,6 +426,7 @@ GRADNORM = Loss(
             _NORMS,
             {"losses": [1.0, 1.0], "initial_losses": [1.0, 1.0], "grad_norms": [1e6, 0.0], "weights": [1.0, 1.0]},
         ),
+        needs_pairs=NOT_APPLICABLE,
     ),
     pitfalls=(
         "The target is a constant: without the detach the weights drift to 0, where everything matches.",
@@ -349,6 +445,7 @@ GRADNORM = Loss(
         optax=None,
         note="LibMTL learns the logits of a softmax in place of the weights.",
     ),
+    detached="the targets of the gradients' lengths",
     outputs=_gradnorm_outputs,
 )
 
@@ -415,6 +512,28 @@ def _pcgrad_line(*, grads: Tensor) -> Tensor:
     return torch.stack(rows)
 
 
+def _first_shares(*, grads: Tensor) -> Tensor:
+    lengths = (grads * grads).sum(-1).clamp(min=torch.finfo(grads.dtype).tiny)
+    shares = (-grads @ grads.T / lengths).clamp(min=0)
+    return shares - shares.diag().diag()
+
+
+def _shares(*, grads: Tensor) -> Tensor:
+    shares = torch.zeros(len(grads), len(grads), dtype=grads.dtype, device=grads.device)
+    for i, own in enumerate(grads):
+        a = own
+        for j, other in enumerate(grads):
+            square = torch.dot(other, other)
+            if i != j and square > 0:
+                shares[i, j] = -torch.dot(a, other).clamp(max=0) / square
+                a = a + shares[i, j] * other
+    return shares
+
+
+def _surgery(*, grads: Tensor) -> Tensor:
+    return grads + _shares(grads=grads) @ grads
+
+
 PCGRAD = Loss(
     key="pcgrad",
     name="PCGrad gradient surgery",
@@ -437,8 +556,21 @@ PCGRAD = Loss(
         ),
     ),
     gradient=r"g = \sum_i a_i",
+    derivation=(
+        Line(
+            r"\min_a \tfrac{1}{2} \lVert a - g_i \rVert^2 \text{ where } a \cdot g_j \ge 0: \;"
+            r" a = g_i + \mu_{ij}\, g_j, \; \mu_{ij} = \max\left(0, -\frac{g_i \cdot g_j}{\lVert g_j \rVert^2}\right)",
+            _first_shares,
+        ),
+        Line(
+            r"\text{one } j \text{ after the other: } \mu_{ij} = \max\left(0, -\frac{1}{\lVert g_j \rVert^2}"
+            r" \left(g_i + \sum_{k < j} \mu_{ik}\, g_k\right) \cdot g_j\right), \quad \mu_{ii} = 0",
+            _shares,
+        ),
+        Line(r"a_i = g_i + \sum_j \mu_{ij}\, g_j", _surgery),
+    ),
     params={},
-    properties=Properties(),
+    properties=Properties(needs_pairs=NOT_APPLICABLE),
     pitfalls=(
         "The paper visits the other tasks in random order; with three tasks or more the order changes the result.",
         "It projects on the other tasks' original gradients, not on those already projected.",
@@ -460,6 +592,170 @@ PCGRAD = Loss(
         note="The result is the combined gradient, not a loss.",
     ),
     outputs=_pcgrad_outputs,
+    returns="gradients",
+)
+
+
+# --- multiple-gradient descent
+
+
+def mgda(*, grads: Tensor) -> Tensor:
+    """Weights the tasks' gradients so that their sum is as short as it can be: no task gets worse along it.
+
+    Args:
+        grads: gradient of each task, shape ``(T, D)``.
+
+    Returns:
+        Each task's gradient times its weight, shape ``(T, D)``; their sum over the tasks is the step to take: the
+        point nearest to 0 among all weighted means of the gradients. Where several weights lead to it, as with more
+        tasks than dimensions, one of them is taken.
+
+    Raises:
+        ValueError: shape or dtype do not fit, or there is no task.
+
+    Reference: Désidéri (2012), doi:10.1016/j.crma.2012.03.014. Exact, by Wolfe (1976), doi:10.1007/BF01580381.
+    """
+    require_floating(grads=grads)
+    require_axes("(T, D)", grads=grads)
+    return _shortest_weights(grads)[:, None] * grads
+
+
+def _shortest_weights(grads: Tensor) -> Tensor:
+    """(T,): 0 or more, adding up to 1, for the shortest weighted mean.
+
+    Wolfe's algorithm: the tasks that count are a growing set of corners; a corner leaves it where the nearest point of
+    their plane lies outside. Every round shortens the mean and no set comes twice, so it ends.
+    """
+    points = _corners(grads)
+    chosen = [int(points.square().sum(-1).argmin())]
+    weights = points.new_ones(1)
+    mean = points[chosen[0]]
+    while True:
+        along = points @ mean
+        against = int(along.argmin())
+        if against in chosen or not float(along[against]) < float(mean @ mean):
+            break
+        grown, longer = _nearest(points, [*chosen, against], torch.cat([weights, weights.new_zeros(1)]))
+        shorter = longer @ points[grown]
+        if not float(shorter @ shorter) < float(mean @ mean):
+            break  # what is left is rounding
+        chosen, weights, mean = grown, longer, shorter
+    return points.new_zeros(len(points)).scatter(0, torch.tensor(chosen), weights).to(grads)
+
+
+def _corners(grads: Tensor) -> Tensor:
+    """The gradients with 1 as the largest entry; on the CPU, where least squares need not be of full rank."""
+    scaled = grads.detach().to("cpu", torch.float64)
+    return scaled / scaled.abs().max().clamp(min=torch.finfo(scaled.dtype).tiny)
+
+
+def _nearest(points: Tensor, chosen: list[int], weights: Tensor) -> tuple[list[int], Tensor]:
+    """The corners and weights of a mean nearer to 0, on the way to the nearest point of the chosen corners' plane."""
+    while True:
+        corner, edges = points[chosen[0]], points[chosen[1:]] - points[chosen[0]]
+        rest = _least_squares(edges.T, -corner)
+        goal = torch.cat([1 - rest.sum(0, keepdim=True), rest])
+        if bool((goal >= 0).all()):
+            return chosen, goal
+        # As far as all weights stay 0 or more; those that reach 0 there leave. The newcomer starts at 0 and stays.
+        out = goal < 0
+        shares = weights[out] / (weights - goal)[out]
+        weights = (weights + shares.min() * (goal - weights)).clamp(min=0)
+        weights[out.nonzero()[int(shares.argmin()), 0]] = 0
+        stay = (weights > 0) | ~out
+        chosen = [index for index, kept in zip(chosen, stay, strict=True) if kept]
+        weights = weights[stay] / weights[stay].sum()
+
+
+def _least_squares(matrix: Tensor, right: Tensor) -> Tensor:
+    solved = cast("Tensor", torch.linalg.lstsq(matrix, right[:, None]).solution)  # pyright: ignore[reportUnknownMemberType]
+    return solved[:, 0]
+
+
+def _mgda_outputs(*, grads: Tensor) -> dict[str, Tensor]:
+    weights = _shortest_weights(grads)
+    return {"weights": weights, "combined": weights @ grads}
+
+
+def _mgda_weights(*, grads: Tensor) -> Tensor:
+    return _shortest_weights(grads)
+
+
+def _mgda_line(*, grads: Tensor) -> Tensor:
+    return _mgda_weights(grads=grads).diag() @ grads
+
+
+def _mean_slopes(*, grads: Tensor) -> Tensor:
+    return _conflicts(grads=grads) @ _mgda_weights(grads=grads)
+
+
+def _surplus_slopes(*, grads: Tensor) -> Tensor:
+    slopes = _mean_slopes(grads=grads)
+    return slopes - _mgda_weights(grads=grads) @ slopes
+
+
+MGDA = Loss(
+    key="mgda",
+    name="Multiple-gradient descent (MGDA)",
+    name_zh="多梯度下降（MGDA）",
+    family="multitask",
+    tasks=("multi-task",),
+    input_kind="task_gradients",
+    inputs=PCGRAD.inputs,
+    differentiable=(),
+    fn=mgda,
+    denominator=None,
+    check=_check_grads,
+    grad=None,
+    formula=(
+        Line(r"c_{ij} = g_i \cdot g_j", _conflicts),
+        Line(
+            r"w = \operatorname{argmin}_w \sum_{ij} w_i w_j c_{ij} = "
+            r"\operatorname{argmin}_w \Big\lVert \sum_i w_i g_i \Big\rVert^2, \quad w_i \ge 0, \; \sum_i w_i = 1",
+            _mgda_weights,
+        ),
+        Line(r"a_i = w_i\, g_i", _mgda_line),
+    ),
+    gradient=r"g = \sum_i w_i\, g_i",
+    derivation=(
+        Line(r"\frac{\partial}{\partial w_i} \tfrac{1}{2} \lVert g \rVert^2 = g_i \cdot g", _mean_slopes),
+        Line(
+            r"g_i \cdot g - \lVert g \rVert^2 \ge 0, \quad = 0 \text{ where } w_i > 0 \quad (\text{else weight moved}"
+            r"\text{ from one task to another would shorten } g)",
+            _surplus_slopes,
+        ),
+        Line(r"g = \sum_i a_i, \quad a_i = w_i\, g_i", _mgda_line),
+    ),
+    params={},
+    properties=Properties(needs_pairs=NOT_APPLICABLE),
+    pitfalls=(
+        "Along the step every task falls at least as fast as the step's squared length says; where the step is 0 no "
+        "direction helps all tasks, and training stops there, good point or not.",
+        "The task with the shortest gradient gets the most weight, often all of it: the authors' code can scale the "
+        "gradients by their lengths or losses first.",
+        "The step is a mean of the gradients, not their sum: it wants a larger learning rate than added losses.",
+        "The authors search by Frank-Wolfe and stop early, so their weights are near these, not equal to them.",
+        "With gradients at a shared layer's output in place of its weights (MGDA-UB) the weights are other numbers.",
+    ),
+    reference="Désidéri (2012), Multiple-gradient descent algorithm (MGDA) for multiobjective optimization, "
+    "doi:10.1016/j.crma.2012.03.014; for networks Sener and Koltun (2018), Multi-task learning as multi-objective "
+    "optimization, arXiv:1810.04650.",
+    code=Code(
+        pytorch="import itertools\n\n"
+        "import torch\n\n"
+        "loss = min(grads, key=torch.linalg.norm)\n"
+        "for size in range(2, len(grads) + 1):\n"
+        "    for rows in itertools.combinations(grads, size):\n"
+        "        edges = torch.stack(rows[1:]) - rows[0]\n"
+        "        rest = -torch.linalg.lstsq(edges.T, rows[0][:, None]).solution[:, 0]\n"
+        "        mean = rows[0] + rest @ edges\n"
+        "        if rest.min() >= 0 and rest.sum() <= 1 and mean.norm() < loss.norm():\n"
+        "            loss = mean\n",
+        keras=None,
+        optax=None,
+        note="The result is the combined gradient, not a loss; the snippet tries every set of tasks.",
+    ),
+    outputs=_mgda_outputs,
     returns="gradients",
 )
 
@@ -524,6 +820,19 @@ def _dwa_line(*, losses: Tensor, prev1: Tensor, prev2: Tensor, temperature: floa
     return losses * _spread_weights(losses=losses, prev1=prev1, prev2=prev2, temperature=temperature)
 
 
+def _weights_by_losses(*, losses: Tensor, **_: object) -> Tensor:
+    return torch.zeros(len(losses), len(losses), dtype=losses.dtype, device=losses.device)
+
+
+def _terms_by_losses(*, losses: Tensor, prev1: Tensor, prev2: Tensor, temperature: float) -> Tensor:
+    weights = _spread_weights(losses=losses, prev1=prev1, prev2=prev2, temperature=temperature)
+    return weights.diag() + losses[:, None] * _weights_by_losses(losses=losses)
+
+
+def _dwa_slope(*, losses: Tensor, prev1: Tensor, prev2: Tensor, temperature: float) -> Tensor:
+    return _terms_by_losses(losses=losses, prev1=prev1, prev2=prev2, temperature=temperature).sum(0)
+
+
 DWA = Loss(
     key="dwa",
     name="Dynamic weight average",
@@ -547,11 +856,24 @@ DWA = Loss(
         Line(r"t_i = w_i L_i, \quad \ell = \sum_i t_i", _dwa_line),
     ),
     gradient=r"\frac{\partial \ell}{\partial L_i} = w_i",
+    derivation=(
+        Line(r"\frac{\partial w_i}{\partial L_j} = 0", _weights_by_losses),
+        Line(
+            r"\frac{\partial t_i}{\partial L_j} = w_i\,[i = j] + L_i \frac{\partial w_i}{\partial L_j}"
+            r" = w_i\,[i = j]",
+            _terms_by_losses,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial L_j} = \sum_i \frac{\partial t_i}{\partial L_j} = w_j",
+            _dwa_slope,
+        ),
+    ),
     params={"temperature": Number("How evenly the weights are spread; very large: all are 1.", 2.0, 0.1, 1e6, "log")},
     properties=Properties(
         convex_in_pred=yes(_ALL_LOSSES),
         bounded=no(_ALL_LOSSES, {"losses": [1e6], "prev1": [1.0], "prev2": [1.0]}),
         smooth=yes(_ALL_LOSSES, constant=lambda _: 0.0),
+        needs_pairs=NOT_APPLICABLE,
     ),
     pitfalls=(
         "There is no history in the first two epochs: use weights of 1 then (equal losses give them).",
@@ -571,4 +893,4 @@ DWA = Loss(
 )
 
 
-LOSSES: tuple[Loss, ...] = (WEIGHTED_SUM, UNCERTAINTY_WEIGHTING, GRADNORM, PCGRAD, DWA)
+LOSSES: tuple[Loss, ...] = (WEIGHTED_SUM, UNCERTAINTY_WEIGHTING, GRADNORM, PCGRAD, MGDA, DWA)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lossviz.losses._checks import check_between, check_finite, check_where, require_axes, require_floating
 from lossviz.losses.entry import (
+    NOT_APPLICABLE,
     Code,
     Flag,
     Groups,
@@ -71,6 +72,18 @@ def _l1_line(*, w: Tensor, lambda_: float) -> Tensor:
     return lambda_ * _size(w=w)
 
 
+def _size_slope(*, w: Tensor, **_: object) -> Tensor:
+    return (w > 0).to(w.dtype) - (w < 0).to(w.dtype)
+
+
+def _strength(*, w: Tensor, lambda_: float) -> Tensor:
+    return torch.full_like(w, lambda_)
+
+
+def _l1_slope(*, w: Tensor, lambda_: float) -> Tensor:
+    return _strength(w=w, lambda_=lambda_) * _size_slope(w=w)
+
+
 L1_PENALTY = Loss(
     key="l1_penalty",
     name="L1 penalty (lasso)",
@@ -89,6 +102,15 @@ L1_PENALTY = Loss(
         Line(r"t_i = \lambda\, a_i, \quad \ell = \sum_i t_i", _l1_line),
     ),
     gradient=r"\frac{\partial \ell}{\partial w_i} = \lambda \operatorname{sign}(w_i), \quad 0 \text{ at } 0",
+    derivation=(
+        Line(r"\frac{\partial a_i}{\partial w_i} = \operatorname{sign}(w_i), \quad 0 \text{ at } 0", _size_slope),
+        Line(r"\frac{\partial t_i}{\partial a_i} = \lambda", _strength),
+        Line(
+            r"\frac{\partial \ell}{\partial w_i} = \frac{\partial t_i}{\partial a_i} \cdot"
+            r" \frac{\partial a_i}{\partial w_i} = \lambda \operatorname{sign}(w_i)",
+            _l1_slope,
+        ),
+    ),
     params={"lambda_": Number("Strength of the pull.", 0.01, 0.0, 10.0)},
     properties=Properties(
         convex_in_pred=yes(_WEIGHTS),
@@ -97,6 +119,7 @@ L1_PENALTY = Loss(
         smooth=no(_WEIGHTS, *_KINK),
         symmetric=yes("a weight changes sign"),
         scale_invariant=no(_WEIGHTS, {"w": [1.0]}),
+        needs_pairs=NOT_APPLICABLE,
     ),
     pitfalls=(
         "Gradient steps jump over zero and back: weights become small but not exactly 0; a proximal step "
@@ -111,6 +134,105 @@ L1_PENALTY = Loss(
         keras="import keras\n\nloss = keras.regularizers.L1({lambda_})(w)\n",
         optax=None,
         note="PyTorch's optimisers have no L1 decay; add the penalty to the loss.",
+    ),
+)
+
+
+# --- L2
+
+
+def l2_penalty(*, w: Tensor, lambda_: float = 0.01) -> Tensor:
+    """The sum of the squared weights: large weights are pulled to zero hard, small ones hardly at all.
+
+    Args:
+        w: weights, any shape.
+        lambda_: strength of the pull; 0 or more. There is no factor 1/2.
+
+    Returns:
+        Penalty per weight, the shape of ``w``; their sum is the loss.
+
+    Raises:
+        ValueError: the dtype does not fit, or there is no weight.
+
+    Reference: Hoerl and Kennard (1970), doi:10.1080/00401706.1970.10488634.
+    """
+    require_floating(w=w)
+    return lambda_ * w.square()
+
+
+def _l2_grad(*, w: Tensor, lambda_: float) -> dict[str, Tensor]:
+    return {"w": 2 * lambda_ * w}
+
+
+def _square(*, w: Tensor, **_: object) -> Tensor:
+    return w * w
+
+
+def _l2_line(*, w: Tensor, lambda_: float) -> Tensor:
+    return lambda_ * _square(w=w)
+
+
+def _square_slope(*, w: Tensor, **_: object) -> Tensor:
+    return w + w
+
+
+def _l2_slope(*, w: Tensor, lambda_: float) -> Tensor:
+    return _strength(w=w, lambda_=lambda_) * _square_slope(w=w)
+
+
+L2_PENALTY = Loss(
+    key="l2_penalty",
+    name="L2 penalty (ridge, weight decay)",
+    name_zh="L2 惩罚（岭、权重衰减）",
+    family="sparse",
+    tasks=("sparse",),
+    input_kind="parameters",
+    inputs={"w": "weights, any shape"},
+    differentiable=("w",),
+    fn=l2_penalty,
+    denominator=_total,
+    check=_check_weights,
+    grad=_l2_grad,
+    formula=(
+        Line(r"a_i = w_i^2", _square),
+        Line(r"t_i = \lambda\, a_i, \quad \ell = \sum_i t_i", _l2_line),
+    ),
+    gradient=r"\frac{\partial \ell}{\partial w_i} = 2 \lambda\, w_i",
+    derivation=(
+        Line(r"\frac{\partial a_i}{\partial w_i} = 2 w_i", _square_slope),
+        Line(r"\frac{\partial t_i}{\partial a_i} = \lambda", _strength),
+        Line(
+            r"\frac{\partial \ell}{\partial w_i} = \frac{\partial t_i}{\partial a_i} \cdot"
+            r" \frac{\partial a_i}{\partial w_i} = 2 \lambda\, w_i",
+            _l2_slope,
+        ),
+    ),
+    params={"lambda_": Number("Strength of the pull.", 0.01, 0.0, 10.0)},
+    properties=Properties(
+        convex_in_pred=yes(_WEIGHTS),
+        bounded=no(_WEIGHTS, {"w": [1e6]}),
+        lipschitz=no(_WEIGHTS, {"w": [1e8]}),
+        smooth=yes(_WEIGHTS, constant=lambda p: 2 * p["lambda_"]),
+        symmetric=yes("a weight changes sign"),
+        scale_invariant=no(_WEIGHTS, {"w": [1.0]}),
+        needs_pairs=NOT_APPLICABLE,
+    ),
+    pitfalls=(
+        "There is no 1/2 here, as in Keras and scikit-learn's Ridge; with one, as in much theory and in this "
+        "catalogue's elastic net, the same strength pulls half as hard.",
+        "PyTorch's SGD adds weight_decay times the weight to the gradient: weight_decay = 2 * lambda_ does the same.",
+        "With Adam a penalty in the loss is not weight decay: its gradient is divided by the running size of all "
+        "gradients, while AdamW shrinks the weights outside of that.",
+        "It makes weights small, not zero: the pull fades with the weight.",
+        "Biases and the scales of normalisation layers are mostly left out.",
+    ),
+    reference="Hoerl and Kennard (1970), Ridge regression: biased estimation for nonorthogonal problems, "
+    "doi:10.1080/00401706.1970.10488634.",
+    code=Code(
+        pytorch="loss = {lambda_} * w.square().sum()\n",
+        keras="import keras\n\nloss = keras.regularizers.L2({lambda_})(w)\n",
+        optax=None,
+        note="Optax's add_decayed_weights changes the update, not the loss.",
     ),
 )
 
@@ -150,6 +272,14 @@ def _elastic_line(*, w: Tensor, alpha: float, l1_ratio: float) -> Tensor:
     return alpha * l1_ratio * _size(w=w) + alpha * (1 - l1_ratio) * _half_square(w=w)
 
 
+def _half_square_slope(*, w: Tensor, **_: object) -> Tensor:
+    return w
+
+
+def _elastic_slope(*, w: Tensor, alpha: float, l1_ratio: float) -> Tensor:
+    return alpha * l1_ratio * _size_slope(w=w) + alpha * (1 - l1_ratio) * _half_square_slope(w=w)
+
+
 ELASTIC_NET = Loss(
     key="elastic_net",
     name="Elastic net",
@@ -169,6 +299,16 @@ ELASTIC_NET = Loss(
         Line(r"t_i = \alpha \rho\, a_i + \alpha (1 - \rho)\, b_i, \quad \ell = \sum_i t_i", _elastic_line),
     ),
     gradient=r"\frac{\partial \ell}{\partial w_i} = \alpha \left(\rho \operatorname{sign}(w_i) + (1 - \rho) w_i\right)",
+    derivation=(
+        Line(r"\frac{\partial a_i}{\partial w_i} = \operatorname{sign}(w_i), \quad 0 \text{ at } 0", _size_slope),
+        Line(r"\frac{\partial b_i}{\partial w_i} = w_i", _half_square_slope),
+        Line(
+            r"\frac{\partial \ell}{\partial w_i} = \alpha \rho \frac{\partial a_i}{\partial w_i}"
+            r" + \alpha (1 - \rho) \frac{\partial b_i}{\partial w_i}"
+            r" = \alpha \left(\rho \operatorname{sign}(w_i) + (1 - \rho) w_i\right)",
+            _elastic_slope,
+        ),
+    ),
     params={
         "alpha": Number("Strength of both penalties.", 1.0, 0.0, 10.0),
         "l1_ratio": Number("Share of the L1 penalty.", 0.5, 0.0, 1.0),
@@ -180,6 +320,7 @@ ELASTIC_NET = Loss(
         smooth=no("all real weights; smooth at l1_ratio = 0 alone", *_KINK),
         symmetric=yes("a weight changes sign"),
         scale_invariant=no(_WEIGHTS, {"w": [1.0]}),
+        needs_pairs=NOT_APPLICABLE,
     ),
     pitfalls=(
         "The squared part has a factor 1/2, as in scikit-learn and glmnet; Keras has none.",
@@ -276,6 +417,27 @@ def _group_line(*, w: Tensor, lambda_: float, groups: list[list[int]] | None, sq
     return lambda_ * lengths * (_group_sizes(w=w, groups=groups).sqrt() if sqrt_size else 1.0)
 
 
+def _length_by_square(*, w: Tensor, groups: list[list[int]] | None, **_: object) -> Tensor:
+    lengths = _group_lengths(w=w, groups=groups)
+    return torch.where(lengths > 0, 0.5 / lengths, torch.zeros_like(lengths))
+
+
+def _length_by_weight(*, w: Tensor, groups: list[list[int]] | None, **_: object) -> Tensor:
+    slopes = _length_by_square(w=w, groups=groups)
+    by_weight = torch.zeros_like(w)
+    for group, slope in zip(_members(w, groups), slopes, strict=True):
+        by_weight[group] = slope * 2 * w[group]
+    return by_weight
+
+
+def _group_slope(*, w: Tensor, lambda_: float, groups: list[list[int]] | None, sqrt_size: bool) -> Tensor:
+    by_weight = _length_by_weight(w=w, groups=groups)
+    sizes = torch.zeros_like(w)
+    for group in _members(w, groups):
+        sizes[group] = len(group)
+    return lambda_ * (sizes.sqrt() if sqrt_size else 1.0) * by_weight
+
+
 GROUP_LASSO = Loss(
     key="group_lasso",
     name="Group lasso",
@@ -300,6 +462,24 @@ GROUP_LASSO = Loss(
     ),
     gradient=r"\frac{\partial \ell}{\partial w_g} = \lambda \sqrt{n_g} \frac{w_g}{\lVert w_g \rVert_2}, "
     r"\quad 0 \text{ at } w_g = 0",
+    derivation=(
+        Line(
+            r"\frac{\partial a_g}{\partial a_g^2} = \frac{d}{ds} \sqrt{s} \,\Big|_{s = a_g^2} = \frac{1}{2 a_g},"
+            r" \quad 0 \text{ at } a_g = 0",
+            _length_by_square,
+        ),
+        Line(
+            r"\frac{\partial a_g}{\partial w_i} = \frac{1}{2 a_g} \cdot \frac{\partial}{\partial w_i}"
+            r" \sum_{j \in g} w_j^2 = \frac{w_i}{a_g}, \quad i \in g",
+            _length_by_weight,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial w_i} = \lambda \sqrt{n_g} \cdot \frac{\partial a_g}{\partial w_i}"
+            r" = \lambda \sqrt{n_g} \frac{w_i}{a_g} \quad"
+            r" (\text{without the root of the size: } \lambda \frac{w_i}{a_g})",
+            _group_slope,
+        ),
+    ),
     params={
         "lambda_": Number("Strength of the pull.", 0.01, 0.0, 10.0),
         "groups": Groups("Indices of the weights in each group; null for one group of all."),
@@ -317,6 +497,7 @@ GROUP_LASSO = Loss(
         smooth=no(_WEIGHTS, *_KINK),
         symmetric=yes("all weights change sign together"),
         scale_invariant=no(_WEIGHTS, {"w": [1.0]}),
+        needs_pairs=NOT_APPLICABLE,
     ),
     pitfalls=(
         "The length's gradient at a zero group is NaN where the root is written out; here it is 0.",
@@ -328,8 +509,8 @@ GROUP_LASSO = Loss(
     "doi:10.1111/j.1467-9868.2005.00532.x.",
     code=Code(
         pytorch="import math\n\n"
-        "groups = {groups} or [list(range(w.numel()))]\n"
-        "factors = [math.sqrt(len(group)) if {sqrt_size} else 1.0 for group in groups]\n"
+        "groups, sqrt_size = {groups} or [list(range(w.numel()))], {sqrt_size}\n"
+        "factors = [math.sqrt(len(group)) if sqrt_size else 1.0 for group in groups]\n"
         "loss = {lambda_} * sum(factor * w[group].norm() for factor, group in zip(factors, groups))\n",
         keras=None,
         optax=None,
@@ -388,6 +569,20 @@ def _ohem_line(*, losses: Tensor, k: int) -> Tensor:
 
 _LOSSES_REAL = "all real losses"
 
+
+def _kth_largest(*, losses: Tensor, k: int) -> Tensor:
+    return _ranked(losses=losses, k=k)[k - 1 : k]
+
+
+def _ranks(*, losses: Tensor, k: int) -> Tensor:
+    order = losses.sort(descending=True, stable=True).indices
+    return torch.empty_like(losses).scatter(0, order, torch.arange(1, len(losses) + 1).to(losses))
+
+
+def _ohem_slope(*, losses: Tensor, k: int) -> Tensor:
+    return (_ranks(losses=losses, k=k) <= k).to(losses.dtype)
+
+
 OHEM_TOPK = Loss(
     key="ohem_topk",
     name="Online hard example mining (top k)",
@@ -406,6 +601,15 @@ OHEM_TOPK = Loss(
         Line(r"t = (l_{(1)}, \dots, l_{(k)}), \quad \ell = \frac{1}{k} \sum_{i \le k} l_{(i)}", _ohem_line),
     ),
     gradient=r"\frac{\partial \ell}{\partial l_i} = \frac{1}{k}\, 1[l_i \text{ is among the } k \text{ largest}]",
+    derivation=(
+        Line(r"l_{(k)}, \text{ the smallest loss that is kept}", _kth_largest),
+        Line(r"r_i = \text{the place of } l_i \text{ in falling order}", _ranks),
+        Line(
+            r"\frac{\partial}{\partial l_i} \sum_{j \le k} l_{(j)} = \sum_{j \le k} [r_i = j] = [r_i \le k],"
+            r" \quad \frac{\partial \ell}{\partial l_i} = \frac{1}{k} [r_i \le k]",
+            _ohem_slope,
+        ),
+    ),
     params={"k": Number("Number of samples to keep.", 3, 1, 100_000, integer=True)},
     properties=Properties(
         convex_in_pred=yes(_LOSSES_REAL),
@@ -414,6 +618,7 @@ OHEM_TOPK = Loss(
         smooth=no(_LOSSES_REAL, {"losses": [0.0, 1e-9]}, {"losses": [1e-9, 0.0]}, k=1),
         symmetric=yes("the samples permuted"),
         scale_invariant=no(_LOSSES_REAL, {"losses": [1.0]}, k=1),
+        needs_pairs=NOT_APPLICABLE,
     ),
     pitfalls=(
         "The mean is over the k samples kept; dividing by the whole batch shrinks the gradient.",
@@ -486,6 +691,20 @@ def _kl_sparsity_line(*, activations: Tensor, rho: float) -> Tensor:
 
 _UNITS = "activations from 0 to 1"
 
+
+def _mean_by_activation(*, activations: Tensor, **_: object) -> Tensor:
+    return torch.full_like(activations, 1 / len(activations))
+
+
+def _divergence_by_mean(*, activations: Tensor, rho: float) -> Tensor:
+    on = _mean_activation(activations=activations, rho=rho)
+    return -rho / on + (1 - rho) / (1 - on)
+
+
+def _kl_sparsity_slope(*, activations: Tensor, rho: float) -> Tensor:
+    return _divergence_by_mean(activations=activations, rho=rho) * _mean_by_activation(activations=activations)
+
+
 KL_SPARSITY = Loss(
     key="kl_sparsity",
     name="KL sparsity",
@@ -509,12 +728,28 @@ KL_SPARSITY = Loss(
     ),
     gradient=r"\frac{\partial \ell}{\partial a_{ij}} = "
     r"\frac{1}{N} \left(\frac{1 - \rho}{1 - \hat\rho_j} - \frac{\rho}{\hat\rho_j}\right)",
+    derivation=(
+        Line(r"\frac{\partial \hat\rho_j}{\partial a_{ij}} = \frac{1}{N}", _mean_by_activation),
+        Line(
+            r"\frac{\partial t_j}{\partial \hat\rho_j} = \frac{\partial}{\partial \hat\rho_j}"
+            r" \left(-\rho \ln \hat\rho_j - (1 - \rho) \ln(1 - \hat\rho_j)\right)"
+            r" = \frac{1 - \rho}{1 - \hat\rho_j} - \frac{\rho}{\hat\rho_j}",
+            _divergence_by_mean,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial a_{ij}} = \frac{\partial t_j}{\partial \hat\rho_j} \cdot"
+            r" \frac{\partial \hat\rho_j}{\partial a_{ij}} = \frac{1}{N} \left(\frac{1 - \rho}{1 - \hat\rho_j}"
+            r" - \frac{\rho}{\hat\rho_j}\right)",
+            _kl_sparsity_slope,
+        ),
+    ),
     params={"rho": Number("Mean activation wanted of each unit.", 0.05, 0.001, 0.999)},
     properties=Properties(
         convex_in_pred=yes(_UNITS),
         bounded=no(_UNITS, {"activations": [[1e-300] * 20]}),
         lipschitz=no(_UNITS, {"activations": [[1e-9]]}),
         smooth=no(_UNITS, {"activations": [[1e-9]]}, {"activations": [[2e-9]]}),
+        needs_pairs=NOT_APPLICABLE,
     ),
     pitfalls=(
         "The mean over the batch comes first, then the divergence: the mean of the samples' divergences is another "
@@ -538,4 +773,4 @@ KL_SPARSITY = Loss(
 )
 
 
-LOSSES: tuple[Loss, ...] = (L1_PENALTY, ELASTIC_NET, GROUP_LASSO, OHEM_TOPK, KL_SPARSITY)
+LOSSES: tuple[Loss, ...] = (L1_PENALTY, L2_PENALTY, ELASTIC_NET, GROUP_LASSO, OHEM_TOPK, KL_SPARSITY)

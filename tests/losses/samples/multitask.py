@@ -40,6 +40,13 @@ SAMPLES: dict[str, Sample] = {
         difference=None,
     ),
     "pcgrad": Sample(draw=lambda s: {"grads": s.reals(s.rows, 3)}, rowwise=False),
+    "mgda": Sample(
+        draw=lambda s: {"grads": s.reals(s.rows, 3)},
+        rowwise=False,
+        # More tasks than dimensions: other weights may do as well, and rounding decides.
+        float32=None,
+        unbatched="the rounds of the search depend on the gradients",
+    ),
     "dwa": Sample(
         draw=_history,
         bad=(

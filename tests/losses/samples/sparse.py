@@ -35,6 +35,7 @@ WEIGHTS = Sample(
 
 SAMPLES: dict[str, Sample] = {
     "l1_penalty": WEIGHTS,
+    "l2_penalty": WEIGHTS,
     "elastic_net": WEIGHTS,
     "group_lasso": replace(
         WEIGHTS,
