@@ -35,6 +35,7 @@ from lossviz.losses import (
     snippets,
     sparse,
     sparse_maps,
+    transport,
 )
 from lossviz.losses.entry import Inputs, Loss, Model, Params, Properties, Task, nearest
 from lossviz.losses.snippets import Library
@@ -51,6 +52,7 @@ CATALOGUE: tuple[Loss, ...] = (
     *multiclass.LOSSES,
     *noise_robust.LOSSES,
     *divergences.LOSSES,
+    *transport.LOSSES,
     *sparse_maps.LOSSES,
     *similarity.LOSSES,
     *metric.LOSSES,

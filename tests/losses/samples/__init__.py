@@ -31,6 +31,7 @@ from samples import (
     similarity,
     sparse,
     sparse_maps,
+    transport,
 )
 
 FAMILIES: dict[str, ModuleType] = {
@@ -62,6 +63,7 @@ FAMILIES: dict[str, ModuleType] = {
         similarity,
         sparse,
         sparse_maps,
+        transport,
     )
 }
 SAMPLES: dict[str, Sample] = {key: sample for family in FAMILIES.values() for key, sample in family.SAMPLES.items()}
