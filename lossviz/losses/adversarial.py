@@ -169,7 +169,7 @@ FGSM_CE = Loss(
         Line(r"\ell = \ln \sum_k e^{f_k(x')} - f_y(x')", _fgsm_line),
     ),
     gradient=r"\frac{\partial \ell}{\partial \theta} = "
-    r"\sum_k \left(p_k(x') - 1[k = y]\right) \frac{\partial f_k(x')}{\partial \theta}, \quad x' \text{ constant}",
+    r"\sum_k \left(p_k(x') - [k = y]\right) \frac{\partial f_k(x')}{\partial \theta}, \quad x' \text{ constant}",
     derivation=(
         Line(r"z'_k = f_k(x'), \quad x' \text{ constant}", _fgsm_logits),
         Line(
@@ -542,7 +542,7 @@ TRADES = Loss(
         Line(_DIVERGENCE_LATEX, _disagreement),
         Line(r"\ell = c + \beta\, d", _trades_line),
     ),
-    gradient=r"\frac{\partial \ell}{\partial z_k} = p_k - 1[k = y] + "
+    gradient=r"\frac{\partial \ell}{\partial z_k} = p_k - [k = y] + "
     r"\beta\, p_k \left(\ln \frac{p_k}{q_k} - d\right), \quad "
     r"\frac{\partial \ell}{\partial z'_k} = \beta\, (q_k - p_k)",
     derivation=(
@@ -697,8 +697,8 @@ MART = Loss(
         Line(r"\ell = b + \beta\, w\, d", _mart_line),
     ),
     gradient=r"\frac{\partial \ell}{\partial z_k} = \beta \left(w\, p_k \left(\ln \frac{p_k}{q_k} - d\right) + "
-    r"d\, p_y (p_k - 1[k = y])\right), \quad "
-    r"\frac{\partial \ell}{\partial z'_k} = 2 q_k - 1[k = y] - \frac{q_k\, 1[k \ne m]}{1 - q_m} + "
+    r"d\, p_y (p_k - [k = y])\right), \quad "
+    r"\frac{\partial \ell}{\partial z'_k} = 2 q_k - [k = y] - \frac{q_k\, [k \ne m]}{1 - q_m} + "
     r"\beta\, w\, (q_k - p_k), \quad m = \operatorname{argmax}_{k \ne y} q_k",
     derivation=(
         Line(r"\frac{\partial b}{\partial z_k} = 0", _boosted_slope),
@@ -908,7 +908,8 @@ VAT = Loss(
         "The clean answer is a constant; without the detach the network learns to be unsure everywhere.",
         "At the clean input itself the slope is exactly 0, which is why the iteration looks a step xi away.",
     ),
-    reference="Miyato, Maeda, Koyama and Ishii (2018), Virtual adversarial training, arXiv:1704.03976.",
+    reference="Miyato, Maeda, Koyama and Ishii (2018), Virtual adversarial training: a regularization method for "
+    "supervised and semi-supervised learning, doi:10.1109/TPAMI.2018.2858821, arXiv:1704.03976.",
     code=Code(
         pytorch="import torch\n"
         "import torch.nn.functional as F\n\n"

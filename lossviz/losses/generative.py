@@ -335,7 +335,8 @@ VAE_ELBO = Loss(
         "The encoder gives the logarithm of the variance, not of the deviation.",
         "Where the divergence wins early, the decoder learns to ignore the codes; raising beta slowly helps.",
     ),
-    reference="Kingma and Welling (2014), Auto-encoding variational Bayes, arXiv:1312.6114.",
+    reference="Kingma and Welling (2014), Auto-encoding variational Bayes, arXiv:1312.6114; the weight beta is from "
+    "Higgins et al. (2017), beta-VAE, International Conference on Learning Representations.",
     code=Code(
         pytorch="import torch.nn.functional as F\n\n"
         "kind = {kind}\n"

@@ -150,7 +150,7 @@ DISTILLATION = Loss(
         Line(r"c = \ln \sum_k e^{z_k} - z_y", _label_cost),
         Line(r"\ell = \alpha\, T^2 d + (1 - \alpha)\, c", _distillation_line),
     ),
-    gradient=r"\frac{\partial \ell}{\partial z_k} = \alpha\, T\, (s_k - t_k) + (1 - \alpha)(p_k - 1[k = y]), "
+    gradient=r"\frac{\partial \ell}{\partial z_k} = \alpha\, T\, (s_k - t_k) + (1 - \alpha)(p_k - [k = y]), "
     r"\quad p = \mathrm{softmax}(z)",
     derivation=(
         Line(
@@ -291,7 +291,7 @@ DEEP_MUTUAL = Loss(
         ),
         Line(r"\ell = c + d", _deep_mutual_line),
     ),
-    gradient=r"\frac{\partial \ell}{\partial z_k} = p_k - 1[k = y] + p_k - \frac{1}{M} \sum_m q^{(m)}_k",
+    gradient=r"\frac{\partial \ell}{\partial z_k} = p_k - [k = y] + p_k - \frac{1}{M} \sum_m q^{(m)}_k",
     derivation=(
         Line(
             r"\frac{\partial c}{\partial z_k} = \frac{e^{z_k}}{\sum_j e^{z_j}} - [k = y] = p_k - [k = y]",

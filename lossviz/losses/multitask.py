@@ -258,8 +258,8 @@ UNCERTAINTY_WEIGHTING = Loss(
         "the tasks are balanced by scale, not by importance.",
         "Its value goes below 0 and is no measure of progress.",
     ),
-    reference="Kendall, Gal and Cipolla (2018), Multi-task learning using uncertainty to weigh losses, "
-    "arXiv:1705.07115.",
+    reference="Kendall, Gal and Cipolla (2018), Multi-task learning using uncertainty to weigh losses for scene "
+    "geometry and semantics, arXiv:1705.07115.",
     code=Code(
         pytorch="variant = {variant}\n"
         'factor = 0.5 if variant == "half" else 1.0\n'
@@ -435,7 +435,8 @@ GRADNORM = Loss(
         "The lengths are those at the last shared layer, before weighting; at another layer they are other numbers.",
         "Dividing by the initial loss asks for one that is typical: a lucky start distorts all rates.",
     ),
-    reference="Chen, Badrinarayanan, Lee and Rabinovich (2018), GradNorm, arXiv:1711.02257.",
+    reference="Chen, Badrinarayanan, Lee and Rabinovich (2018), GradNorm: gradient normalization for adaptive loss "
+    "balancing in deep multitask networks, arXiv:1711.02257.",
     code=Code(
         pytorch="remaining = losses / initial_losses\n"
         "norms = weights * grad_norms\n"
@@ -711,7 +712,7 @@ MGDA = Loss(
         Line(r"c_{ij} = g_i \cdot g_j", _conflicts),
         Line(
             r"w = \operatorname{argmin}_w \sum_{ij} w_i w_j c_{ij} = "
-            r"\operatorname{argmin}_w \Big\lVert \sum_i w_i g_i \Big\rVert^2, \quad w_i \ge 0, \; \sum_i w_i = 1",
+            r"\operatorname{argmin}_w \left\lVert \sum_i w_i g_i \right\rVert^2, \quad w_i \ge 0, \; \sum_i w_i = 1",
             _mgda_weights,
         ),
         Line(r"a_i = w_i\, g_i", _mgda_line),

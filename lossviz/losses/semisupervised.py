@@ -249,20 +249,20 @@ FIXMATCH = Loss(
     grad=_fixmatch_grad,
     formula=(
         Line(r"c = \max_k \mathrm{softmax}(u)_k", _confidence),
-        Line(r"m = 1[c \ge \tau]", _kept),
+        Line(r"m = [c \ge \tau]", _kept),
         Line(
             r"\ell = m \left(\ln \sum_k e^{z_k} - z_{\hat y}\right), \quad \hat y = \operatorname{argmax}_k u_k",
             _fixmatch_line,
         ),
     ),
-    gradient=r"\frac{\partial \ell}{\partial z_k} = m \left(p_k - 1[k = \hat y]\right), \quad "
+    gradient=r"\frac{\partial \ell}{\partial z_k} = m \left(p_k - [k = \hat y]\right), \quad "
     r"p = \mathrm{softmax}(z)",
     derivation=(
         Line(
             r"\frac{\partial}{\partial z_k} \ln \sum_j e^{z_j} = \frac{e^{z_k}}{\sum_j e^{z_j}} = p_k",
             _strong_probabilities,
         ),
-        Line(r"m = 1[c \ge \tau], \quad \text{constant, as is } \hat y", _kept),
+        Line(r"m = [c \ge \tau], \quad \text{constant, as is } \hat y", _kept),
         Line(
             r"\frac{\partial \ell}{\partial z_k} = m \cdot \frac{\partial}{\partial z_k}"
             r" \left(\ln \sum_j e^{z_j} - z_{\hat y}\right) = m \left(p_k - [k = \hat y]\right)",
@@ -359,18 +359,18 @@ PSEUDO_LABEL = Loss(
     formula=(
         Line(r"b_k = \max_j z_j - z_k", _behind),
         Line(
-            r"\ell = 1[\max_k p_k \ge \tau]\, \ln \sum_k e^{-b_k} = -1[\max_k p_k \ge \tau]\, \ln \max_k p_k",
+            r"\ell = [\max_k p_k \ge \tau]\, \ln \sum_k e^{-b_k} = -[\max_k p_k \ge \tau]\, \ln \max_k p_k",
             _pseudo_label_line,
         ),
     ),
-    gradient=r"\frac{\partial \ell}{\partial z_k} = 1[\max_j p_j \ge \tau] \left(p_k - 1[k = \hat y]\right), "
+    gradient=r"\frac{\partial \ell}{\partial z_k} = [\max_j p_j \ge \tau] \left(p_k - [k = \hat y]\right), "
     r"\quad \hat y = \operatorname{argmax}_k z_k",
     derivation=(
         Line(
             r"\frac{\partial}{\partial z_k} \ln \sum_j e^{z_j} = \frac{e^{z_k}}{\sum_j e^{z_j}} = p_k",
             _probabilities,
         ),
-        Line(r"m = 1[\max_k p_k \ge \tau], \quad \text{constant, as is } \hat y", _sure_rows),
+        Line(r"m = [\max_k p_k \ge \tau], \quad \text{constant, as is } \hat y", _sure_rows),
         Line(
             r"\frac{\partial \ell}{\partial z_k} = m \cdot \frac{\partial}{\partial z_k}"
             r" \left(\ln \sum_j e^{z_j} - z_{\hat y}\right) = m \left(p_k - [k = \hat y]\right)",
@@ -511,7 +511,8 @@ MEAN_TEACHER = Loss(
         "The teacher is a constant here and an average of the student's weights elsewhere.",
         "Its weight is raised slowly in training; at the start the teacher knows nothing.",
     ),
-    reference="Tarvainen and Valpola (2017), Mean teachers are better role models, arXiv:1703.01780.",
+    reference="Tarvainen and Valpola (2017), Mean teachers are better role models: weight-averaged consistency targets "
+    "improve semi-supervised deep learning results, arXiv:1703.01780.",
     code=Code(
         pytorch="import torch.nn.functional as F\n\n"
         "loss = F.mse_loss(pred.softmax(-1), teacher.detach().softmax(-1))\n",

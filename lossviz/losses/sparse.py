@@ -600,7 +600,7 @@ OHEM_TOPK = Loss(
         Line(r"l_{(1)} \ge l_{(2)} \ge \dots \ge l_{(N)}", _ranked),
         Line(r"t = (l_{(1)}, \dots, l_{(k)}), \quad \ell = \frac{1}{k} \sum_{i \le k} l_{(i)}", _ohem_line),
     ),
-    gradient=r"\frac{\partial \ell}{\partial l_i} = \frac{1}{k}\, 1[l_i \text{ is among the } k \text{ largest}]",
+    gradient=r"\frac{\partial \ell}{\partial l_i} = \frac{1}{k}\, [l_i \text{ is among the } k \text{ largest}]",
     derivation=(
         Line(r"l_{(k)}, \text{ the smallest loss that is kept}", _kth_largest),
         Line(r"r_i = \text{the place of } l_i \text{ in falling order}", _ranks),
@@ -654,7 +654,7 @@ def kl_sparsity(*, activations: Tensor, rho: float = 0.05) -> Tensor:
     Raises:
         ValueError: shape or dtype do not fit, or the batch is empty.
 
-    Reference: Lee, Ekanadham and Ng (2008), Advances in Neural Information Processing Systems 20.
+    Reference: Ng (2011), Sparse autoencoder, CS294A lecture notes, Stanford University.
     """
     _require_activations(activations)
     # The mean of 1 - a, not 1 minus the mean: units that are nearly always on keep their digits.
@@ -758,7 +758,8 @@ KL_SPARSITY = Loss(
         "A small batch knows the mean badly: with 20 samples and rho = 0.05 that is one active sample.",
         "Every sample has the same gradient in a unit, whichever of them made it active.",
     ),
-    reference="Lee, Ekanadham and Ng (2008), Sparse deep belief net model for visual area V2, "
+    reference="Ng (2011), Sparse autoencoder, CS294A lecture notes, Stanford University; a wanted mean activation, but "
+    "a squared penalty: Lee, Ekanadham and Ng (2008), Sparse deep belief net model for visual area V2, "
     "Advances in Neural Information Processing Systems 20.",
     code=Code(
         pytorch="import math\n\n"

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from latex2mathml.converter import convert
 from loss_samples import (
     EVERY_LOSS,
     EVERY_SETTING,
@@ -295,6 +296,12 @@ def test_every_line_of_the_formula_has_numbers(loss: Loss) -> None:
     for latex in (*[line.latex for line in loss.formula], loss.gradient):
         pairs = re.findall(r"\\(left|right)(?![a-z])", latex)
         assert latex.count("{") == latex.count("}") and pairs.count("left") == pairs.count("right")
+
+
+@EVERY_LOSS
+def test_every_command_of_the_latex_is_drawn(loss: Loss) -> None:
+    for latex in (*[line.latex for line in (*loss.formula, *loss.derivation)], loss.gradient):
+        assert "\\" not in convert(latex), latex
 
 
 @EVERY_SETTING
