@@ -174,6 +174,104 @@ def _diou_line(*, pred: Tensor, target: Tensor, eps: float) -> Tensor:
     return _iou_line(pred=pred, target=target, eps=eps) + apart
 
 
+# --- lines of derivations: how something moves with each of x1, y1, x2, y2, (N, 4)
+
+
+def _outwards(boxes: Tensor) -> Tensor:
+    """Which way each number has to go for its side to grow."""
+    return boxes.new_tensor([-1.0, -1.0, 1.0, 1.0])
+
+
+def _at_both_ends(of_axes: Tensor) -> Tensor:
+    """From (N, 2), what belongs to x and to y."""
+    return torch.cat([of_axes, of_axes], -1)
+
+
+def _limits(ahead: Tensor) -> Tensor:
+    """Whether a number alone sets an edge; it has half a say where both boxes do."""
+    return ahead.heaviside(ahead.new_tensor(0.5))
+
+
+def _common_sides_slope(*, pred: Tensor, target: Tensor, **_: object) -> Tensor:
+    out = _outwards(pred)
+    return out * _limits(out * (target - pred))
+
+
+def _common_area_slope(*, pred: Tensor, target: Tensor, **_: object) -> Tensor:
+    sides = _common_sides(pred, target)
+    across = _at_both_ends(sides.flip(-1) * (sides > 0).to(pred.dtype))
+    return _common_sides_slope(pred=pred, target=target) * across
+
+
+def _union_area_slope(*, pred: Tensor, target: Tensor, **_: object) -> Tensor:
+    across = _at_both_ends(_sides(pred).flip(-1))
+    return _outwards(pred) * across - _common_area_slope(pred=pred, target=target)
+
+
+def _iou_slope(*, pred: Tensor, target: Tensor, eps: float) -> Tensor:
+    common = _common_line(pred=pred, target=target)[:, None]
+    bottom = _union_line(pred=pred, target=target)[:, None] + eps
+    by_union = common * _union_area_slope(pred=pred, target=target)
+    return (by_union - bottom * _common_area_slope(pred=pred, target=target)) / bottom**2
+
+
+def _outer_sides_slope(*, pred: Tensor, target: Tensor, **_: object) -> Tensor:
+    out = _outwards(pred)
+    return out * _limits(out * (pred - target))
+
+
+def _outer_area_slope(*, pred: Tensor, target: Tensor, **_: object) -> Tensor:
+    across = _at_both_ends(_outer_sides(pred, target).flip(-1))
+    return _outer_sides_slope(pred=pred, target=target) * across
+
+
+def _giou_slope(*, pred: Tensor, target: Tensor, eps: float) -> Tensor:
+    top = _union_line(pred=pred, target=target)[:, None] + eps
+    bottom = _outer_area_line(pred=pred, target=target)[:, None] + eps
+    by_outer = top * _outer_area_slope(pred=pred, target=target) / bottom**2
+    by_union = _union_area_slope(pred=pred, target=target) / bottom
+    return _iou_slope(pred=pred, target=target, eps=eps) + by_outer - by_union
+
+
+def _squared_distance_slope(*, pred: Tensor, target: Tensor, **_: object) -> Tensor:
+    return _at_both_ends(2 * _offset(pred, target) / 2)
+
+
+def _squared_diagonal_slope(*, pred: Tensor, target: Tensor, **_: object) -> Tensor:
+    return 2 * _at_both_ends(_outer_sides(pred, target)) * _outer_sides_slope(pred=pred, target=target)
+
+
+def _diou_slope(*, pred: Tensor, target: Tensor, eps: float) -> Tensor:
+    top = _distance_line(pred=pred, target=target)[:, None]
+    bottom = _diagonal_line(pred=pred, target=target)[:, None] + eps
+    by_distance = bottom * _squared_distance_slope(pred=pred, target=target)
+    by_diagonal = top * _squared_diagonal_slope(pred=pred, target=target)
+    return _iou_slope(pred=pred, target=target, eps=eps) + (by_distance - by_diagonal) / bottom**2
+
+
+_COMMON_SIDES_SLOPE = Line(
+    r"\Delta x = \min(x_2, x_{2,t}) - \max(x_1, x_{1,t}): \quad \frac{\partial \Delta x}{\partial x_1} = "
+    r"-[x_1 > x_{1,t}], \; \frac{\partial \Delta x}{\partial x_2} = [x_2 < x_{2,t}], \quad \text{alike for } y",
+    _common_sides_slope,
+)
+_COMMON_AREA_SLOPE = Line(
+    r"\frac{\partial I}{\partial x_j} = [\Delta x > 0]\, \frac{\partial \Delta x}{\partial x_j} \max(0, \Delta y), "
+    r"\quad \text{alike for } y",
+    _common_area_slope,
+)
+_UNION_AREA_SLOPE = Line(
+    r"\frac{\partial U}{\partial b} = \frac{\partial A_p}{\partial b} - \frac{\partial I}{\partial b}, \quad "
+    r"\frac{\partial A_p}{\partial x_j} = \mp h, \; \frac{\partial A_p}{\partial y_j} = \mp w",
+    _union_area_slope,
+)
+_IOU_SLOPE_LATEX = (
+    r"\frac{I \frac{\partial U}{\partial b} - (U + \varepsilon) \frac{\partial I}{\partial b}}{(U + \varepsilon)^2}"
+)
+_IOU_SLOPE = Line(
+    r"\frac{\partial \ell_\mathrm{IoU}}{\partial b} = -\frac{\partial}{\partial b} \frac{I}{U + \varepsilon} = "
+    + _IOU_SLOPE_LATEX,
+    _iou_slope,
+)
 _COMMON = Line(r"I = \max(0, \Delta x)\, \max(0, \Delta y)", _common_line)
 _UNION = Line(r"U = A_p + A_t - I", _union_line)
 
@@ -253,6 +351,16 @@ IOU = Loss(
     gradient=r"\frac{\partial \ell}{\partial b} = "
     r"-\frac{1}{U + \varepsilon} \left(\frac{\partial I}{\partial b} - \frac{I}{U + \varepsilon}"
     r"\frac{\partial U}{\partial b}\right), \quad b \in \{x_1, y_1, x_2, y_2\}",
+    derivation=(
+        _COMMON_SIDES_SLOPE,
+        _COMMON_AREA_SLOPE,
+        _UNION_AREA_SLOPE,
+        Line(
+            r"\frac{\partial \ell}{\partial b} = -\frac{\partial}{\partial b} \frac{I}{U + \varepsilon} = "
+            + _IOU_SLOPE_LATEX,
+            _iou_slope,
+        ),
+    ),
     params=_EPS,
     properties=Properties(
         convex_in_pred=_NOT_CONVEX,
@@ -334,6 +442,23 @@ GIOU = Loss(
     gradient=r"\frac{\partial \ell}{\partial b} = -\frac{\partial}{\partial b} \frac{I}{U + \varepsilon} + "
     r"\frac{1}{C + \varepsilon} \left(\frac{\partial C}{\partial b} - \frac{\partial U}{\partial b}"
     r" - \frac{C - U}{C + \varepsilon} \frac{\partial C}{\partial b}\right)",
+    derivation=(
+        _UNION_AREA_SLOPE,
+        _IOU_SLOPE,
+        Line(
+            r"C = c_x c_y: \quad \frac{\partial C}{\partial x_1} = -[x_1 < x_{1,t}]\, c_y, \; "
+            r"\frac{\partial C}{\partial x_2} = [x_2 > x_{2,t}]\, c_y, \quad \text{alike for } y",
+            _outer_area_slope,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial b} = \frac{\partial \ell_\mathrm{IoU}}{\partial b} + "
+            r"\frac{\partial}{\partial b} \left(1 - \frac{U + \varepsilon}{C + \varepsilon}\right) = "
+            r"\frac{\partial \ell_\mathrm{IoU}}{\partial b} + "
+            r"\frac{U + \varepsilon}{(C + \varepsilon)^2} \frac{\partial C}{\partial b} - "
+            r"\frac{1}{C + \varepsilon} \frac{\partial U}{\partial b}",
+            _giou_slope,
+        ),
+    ),
     params=_EPS,
     properties=Properties(
         convex_in_pred=_NOT_CONVEX,
@@ -412,6 +537,26 @@ DIOU = Loss(
     gradient=r"\frac{\partial \ell}{\partial b} = -\frac{\partial}{\partial b} \frac{I}{U + \varepsilon} + "
     r"\frac{1}{c^2 + \varepsilon} \left(\frac{\partial \rho^2}{\partial b} - "
     r"\frac{\rho^2}{c^2 + \varepsilon} \frac{\partial c^2}{\partial b}\right)",
+    derivation=(
+        _IOU_SLOPE,
+        Line(
+            r"\rho^2 = d_x^2 + d_y^2, \; d_x = \frac{x_1 + x_2 - x_{1,t} - x_{2,t}}{2}: \quad "
+            r"\frac{\partial \rho^2}{\partial x_j} = 2 d_x \cdot \tfrac{1}{2} = d_x, \; "
+            r"\frac{\partial \rho^2}{\partial y_j} = d_y",
+            _squared_distance_slope,
+        ),
+        Line(
+            r"c^2 = c_x^2 + c_y^2: \quad \frac{\partial c^2}{\partial x_1} = -2 c_x [x_1 < x_{1,t}], \; "
+            r"\frac{\partial c^2}{\partial x_2} = 2 c_x [x_2 > x_{2,t}], \quad \text{alike for } y",
+            _squared_diagonal_slope,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial b} = \frac{\partial \ell_\mathrm{IoU}}{\partial b} + "
+            r"\frac{(c^2 + \varepsilon) \frac{\partial \rho^2}{\partial b} - \rho^2 \frac{\partial c^2}{\partial b}}"
+            r"{(c^2 + \varepsilon)^2}",
+            _diou_slope,
+        ),
+    ),
     params=_EPS,
     properties=Properties(
         convex_in_pred=_NOT_CONVEX,
@@ -516,6 +661,24 @@ def _ciou_line(*, pred: Tensor, target: Tensor, eps: float) -> Tensor:
     return _diou_line(pred=pred, target=target, eps=eps) + weighted
 
 
+def _angle_slope(*, pred: Tensor, **_: object) -> Tensor:
+    sides = _sides(pred)
+    point = sides.amax(-1, keepdim=True) < _POINT
+    turn = sides.flip(-1) * sides.new_tensor([1.0, -1.0])
+    turn = turn / (sides**2).sum(-1, keepdim=True).masked_fill(point, 1.0)
+    return _outwards(pred) * _at_both_ends(turn.masked_fill(point, 0.0))
+
+
+def _aspect_slope(*, pred: Tensor, target: Tensor, **_: object) -> Tensor:
+    apart = (_angle(target) - _angle(pred))[:, None]
+    return -8 / math.pi**2 * apart * _angle_slope(pred=pred)
+
+
+def _ciou_slope(*, pred: Tensor, target: Tensor, eps: float) -> Tensor:
+    weight = _weight_line(pred=pred, target=target, eps=eps)[:, None]
+    return _diou_slope(pred=pred, target=target, eps=eps) + weight * _aspect_slope(pred=pred, target=target)
+
+
 CIOU = Loss(
     key="ciou",
     name="Complete IoU loss",
@@ -540,6 +703,29 @@ CIOU = Loss(
     ),
     gradient=r"\frac{\partial \ell}{\partial b} = \frac{\partial \ell_\mathrm{DIoU}}{\partial b} + "
     r"\alpha \frac{\partial v}{\partial b}, \quad \alpha \text{ constant}",
+    derivation=(
+        Line(
+            r"\frac{\partial \ell_\mathrm{DIoU}}{\partial b} = \frac{\partial \ell_\mathrm{IoU}}{\partial b} + "
+            r"\frac{\partial}{\partial b} \frac{\rho^2}{c^2 + \varepsilon}",
+            _diou_slope,
+        ),
+        Line(
+            r"\theta = \arctan \frac{w}{h}: \quad \frac{\partial \theta}{\partial x_j} = \mp \frac{h}{w^2 + h^2}, \; "
+            r"\frac{\partial \theta}{\partial y_j} = \pm \frac{w}{w^2 + h^2}",
+            _angle_slope,
+        ),
+        Line(
+            r"\frac{\partial v}{\partial b} = -\frac{8}{\pi^2} \left(\theta_t - \theta\right) "
+            r"\frac{\partial \theta}{\partial b}",
+            _aspect_slope,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial b} = \frac{\partial \ell_\mathrm{DIoU}}{\partial b} + "
+            r"\alpha \frac{\partial v}{\partial b}, \quad \alpha \text{ constant}",
+            _ciou_slope,
+        ),
+    ),
+    detached="the weight of the penalty for the wrong ratio",
     params=_EPS,
     properties=Properties(
         convex_in_pred=_NOT_CONVEX,
@@ -625,6 +811,19 @@ def _offsets_line(*, pred: Tensor, target: Tensor, beta: float) -> Tensor:
     return x + y + w + h
 
 
+def _error_slope(*, pred: Tensor, target: Tensor, **_: object) -> Tensor:
+    return (pred - target).sign()
+
+
+def _each_slope(*, pred: Tensor, target: Tensor, beta: float) -> Tensor:
+    error = _error(pred=pred, target=target)
+    return torch.where(error < beta, error / beta, torch.ones_like(error))
+
+
+def _offset_slope(*, pred: Tensor, target: Tensor, beta: float) -> Tensor:
+    return _each_slope(pred=pred, target=target, beta=beta) * _error_slope(pred=pred, target=target)
+
+
 _ALL_OFFSETS = "all real offsets"
 
 BOX_SMOOTH_L1 = Loss(
@@ -651,6 +850,18 @@ BOX_SMOOTH_L1 = Loss(
     ),
     gradient=r"\frac{\partial \ell}{\partial p_j} = "
     r"\min\left(1, \max\left(-1, \frac{p_j - t_j}{\beta}\right)\right)",
+    derivation=(
+        Line(r"\frac{\partial e_j}{\partial p_j} = \operatorname{sign}(p_j - t_j)", _error_slope),
+        Line(
+            r"\frac{d s_j}{d e_j} = \begin{cases} \frac{e_j}{\beta} & e_j < \beta \\ 1 & e_j \ge \beta \end{cases}",
+            _each_slope,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial p_j} = \frac{d s_j}{d e_j} \cdot \frac{\partial e_j}{\partial p_j} = "
+            r"\min\left(1, \max\left(-1, \frac{p_j - t_j}{\beta}\right)\right)",
+            _offset_slope,
+        ),
+    ),
     params={"beta": Number("Error at which the squared part ends.", 1.0, 1e-3, 100.0, "log")},
     properties=Properties(
         convex_in_pred=yes(_ALL_OFFSETS),

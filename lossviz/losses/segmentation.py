@@ -17,6 +17,7 @@ from lossviz.losses._checks import (
     require_same_shape,
 )
 from lossviz.losses.entry import (
+    NOT_APPLICABLE,
     Choice,
     Code,
     Flag,
@@ -114,8 +115,38 @@ _MASK = Line(r"T = \sum_i t_i", _mask_line)
 _FP = Line(r"F_+ = \sum_i p_i (1 - t_i)", _false_positives)
 _FN = Line(r"F_- = \sum_i (1 - p_i)\, t_i", _false_negatives)
 
+# --- lines of derivations: how a sum moves with each pixel of the probability map, (N, C, H, W)
+
+
+def _common_slope(*, target: Tensor, **_: object) -> Tensor:
+    return target
+
+
+def _size_slope_line(*, pred: Tensor, squared_pred: bool, **_: object) -> Tensor:
+    return pred + pred if squared_pred else torch.ones_like(pred)
+
+
+def _false_positives_slope(*, target: Tensor, **_: object) -> Tensor:
+    return 1 - target
+
+
+def _false_negatives_slope(*, target: Tensor, **_: object) -> Tensor:
+    return -target
+
+
+def _quotient_rule(top: Tensor, top_slope: Tensor, bottom: Tensor, bottom_slope: Tensor) -> Tensor:
+    top, bottom = _spread(top), _spread(bottom)
+    return (top_slope * bottom - top * bottom_slope) / bottom**2
+
+
+_COMMON_SLOPE = Line(r"\frac{\partial I}{\partial p_i} = t_i", _common_slope)
+_SIZE_SLOPE = Line(r"\frac{\partial P}{\partial p_i} = 1 \quad (2 p_i \text{ if squared})", _size_slope_line)
+_FP_SLOPE = Line(r"\frac{\partial F_+}{\partial p_i} = 1 - t_i", _false_positives_slope)
+_FN_SLOPE = Line(r"\frac{\partial F_-}{\partial p_i} = -t_i", _false_negatives_slope)
+
 _HALF_RIGHT = {"pred": [[[[1.0, 0.0]]]], "target": [[[[1.0, 0.0]]]]}
 _HALF_WRONG = {"pred": [[[[1.0, 1.0]]]], "target": [[[[1.0, 0.0]]]]}
+_EXCHANGED = {"pred": _HALF_WRONG["target"], "target": _HALF_WRONG["pred"]}
 _NOT_CONVEX = no("the probability map, for a fixed mask", _HALF_RIGHT, _HALF_WRONG)
 _SIZES = (
     "batch, squared_pred = {batch}, {squared_pred}\n"
@@ -191,6 +222,19 @@ def _dice_line(
     return (sizes + smooth_dr - 2 * common - smooth_nr) / (sizes + smooth_dr)
 
 
+def _dice_fraction_slope(
+    *, pred: Tensor, target: Tensor, smooth_nr: float, smooth_dr: float, squared_pred: bool, batch: bool
+) -> Tensor:
+    top = 2 * _common_line(pred=pred, target=target, batch=batch) + smooth_nr
+    sizes = _size_line(pred=pred, batch=batch, squared_pred=squared_pred) + _mask_line(target=target, batch=batch)
+    size_slope = _size_slope_line(pred=pred, squared_pred=squared_pred)
+    return _quotient_rule(top, 2 * _common_slope(target=target), sizes + smooth_dr, size_slope)
+
+
+def _dice_slope(**both: Any) -> Tensor:
+    return -_dice_fraction_slope(**both)
+
+
 DICE = Loss(
     key="dice",
     name="Dice loss",
@@ -212,6 +256,20 @@ DICE = Loss(
     ),
     gradient=r"\frac{\partial \ell}{\partial p_i} = -\frac{1}{P + T + s_d} \left(2 t_i - "
     r"\frac{2 I + s_n}{P + T + s_d} \frac{\partial P}{\partial p_i}\right)",
+    derivation=(
+        _COMMON_SLOPE,
+        _SIZE_SLOPE,
+        Line(
+            r"N = 2 I + s_n, \; B = P + T + s_d: \quad \frac{\partial}{\partial p_i} \frac{N}{B} = "
+            r"\frac{2 \frac{\partial I}{\partial p_i} B - N \frac{\partial P}{\partial p_i}}{B^2}",
+            _dice_fraction_slope,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial p_i} = -\frac{\partial}{\partial p_i} \frac{N}{B} = "
+            r"-\frac{1}{B} \left(2 t_i - \frac{N}{B} \frac{\partial P}{\partial p_i}\right)",
+            _dice_slope,
+        ),
+    ),
     params={
         **_SMOOTH,
         "squared_pred": Flag("Sizes are sums of squared probabilities.", False),
@@ -221,6 +279,7 @@ DICE = Loss(
         convex_in_pred=_NOT_CONVEX,
         bounded=yes(_ALL_MAPS, constant=lambda _: 1.0),
         symmetric=yes("exchanging the probability map and the mask"),
+        needs_pairs=NOT_APPLICABLE,
     ),
     pitfalls=(
         _EMPTY,
@@ -236,7 +295,8 @@ DICE = Loss(
         pytorch=_SIZES + "loss = (1 - (2 * common + {smooth_nr}) / (sizes + {smooth_dr})).mean()\n",
         keras=None,
         optax=None,
-        note="In MONAI, DiceLoss has the same smoothing; Keras smooths the denominator alone and sums over the batch.",
+        note="In MONAI, DiceLoss has the same smoothing; Keras smooths the denominator alone and without axis "
+        "sums over the batch.",
     ),
 )
 
@@ -306,6 +366,23 @@ def _jaccard_line(
     return (union - _common_line(pred=pred, target=target, batch=batch) - smooth_nr) / union
 
 
+def _union_slope(*, pred: Tensor, target: Tensor, squared_pred: bool, **_: object) -> Tensor:
+    return _size_slope_line(pred=pred, squared_pred=squared_pred) - _common_slope(target=target)
+
+
+def _jaccard_fraction_slope(
+    *, pred: Tensor, target: Tensor, smooth_nr: float, smooth_dr: float, squared_pred: bool, batch: bool
+) -> Tensor:
+    common = _common_line(pred=pred, target=target, batch=batch) + smooth_nr
+    union = _union_line(pred=pred, target=target, batch=batch, squared_pred=squared_pred) + smooth_dr
+    union_slope = _union_slope(pred=pred, target=target, squared_pred=squared_pred)
+    return _quotient_rule(common, _common_slope(target=target), union, union_slope)
+
+
+def _jaccard_slope(**both: Any) -> Tensor:
+    return -_jaccard_fraction_slope(**both)
+
+
 JACCARD = Loss(
     key="jaccard",
     name="Jaccard loss (soft IoU)",
@@ -328,6 +405,24 @@ JACCARD = Loss(
     ),
     gradient=r"\frac{\partial \ell}{\partial p_i} = -\frac{1}{U + s_d} \left(t_i - \frac{I + s_n}{U + s_d} "
     r"\left(\frac{\partial P}{\partial p_i} - t_i\right)\right)",
+    derivation=(
+        _COMMON_SLOPE,
+        _SIZE_SLOPE,
+        Line(
+            r"\frac{\partial U}{\partial p_i} = \frac{\partial P}{\partial p_i} - \frac{\partial I}{\partial p_i}",
+            _union_slope,
+        ),
+        Line(
+            r"N = I + s_n, \; B = U + s_d: \quad \frac{\partial}{\partial p_i} \frac{N}{B} = "
+            r"\frac{\frac{\partial I}{\partial p_i} B - N \frac{\partial U}{\partial p_i}}{B^2}",
+            _jaccard_fraction_slope,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial p_i} = -\frac{\partial}{\partial p_i} \frac{N}{B} = "
+            r"-\frac{1}{B} \left(t_i - \frac{N}{B} \left(\frac{\partial P}{\partial p_i} - t_i\right)\right)",
+            _jaccard_slope,
+        ),
+    ),
     params={
         **_SMOOTH,
         "squared_pred": Flag("Sizes are sums of squared probabilities.", False),
@@ -337,6 +432,7 @@ JACCARD = Loss(
         convex_in_pred=_NOT_CONVEX,
         bounded=yes(_ALL_MAPS, constant=lambda _: 1.0),
         symmetric=yes("exchanging the probability map and the mask"),
+        needs_pairs=NOT_APPLICABLE,
     ),
     pitfalls=(
         _EMPTY,
@@ -443,6 +539,21 @@ _TVERSKY_CODE = (
     "wrong = {alpha} * (pred * (1 - target)).sum(axes) + {beta} * ((1 - pred) * target).sum(axes)\n"
 )
 
+
+def _wrong_slope(*, target: Tensor, alpha: float, beta: float, **_: object) -> Tensor:
+    return alpha * _false_positives_slope(target=target) + beta * _false_negatives_slope(target=target)
+
+
+def _bottom_slope(**both: Any) -> Tensor:
+    return _common_slope(**both) + _wrong_slope(**both)
+
+
+def _tversky_slope(*, smooth_nr: float, smooth_dr: float, **both: Any) -> Tensor:
+    common = _common_line(**both)
+    bottom = common + _wrong_line(**both) + smooth_dr
+    return -_quotient_rule(common + smooth_nr, _common_slope(**both), bottom, _bottom_slope(**both))
+
+
 TVERSKY = Loss(
     key="tversky",
     name="Tversky loss",
@@ -459,11 +570,29 @@ TVERSKY = Loss(
     formula=(_COMMON, _FP, _FN, _INDEX, Line(r"\ell = 1 - S", _tversky_line)),
     gradient=r"\frac{\partial \ell}{\partial p_i} = -\frac{1}{B} \left(t_i - S \left(t_i + \alpha (1 - t_i) "
     r"- \beta t_i\right)\right), \quad B = I + \alpha F_+ + \beta F_- + s_d",
+    derivation=(
+        _COMMON_SLOPE,
+        _FP_SLOPE,
+        _FN_SLOPE,
+        Line(
+            r"B = I + \alpha F_+ + \beta F_- + s_d: \quad \frac{\partial B}{\partial p_i} = "
+            r"t_i + \alpha (1 - t_i) - \beta t_i",
+            _bottom_slope,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial p_i} = -\frac{\partial}{\partial p_i} \frac{I + s_n}{B} = "
+            r"-\frac{\frac{\partial I}{\partial p_i} B - (I + s_n) \frac{\partial B}{\partial p_i}}{B^2}",
+            _tversky_slope,
+        ),
+    ),
     params={**_WEIGHTS, **_SMOOTH, **_BATCH},
     properties=Properties(
         convex_in_pred=_NOT_CONVEX,
         bounded=yes(_ALL_MAPS, constant=lambda _: 1.0),
-        symmetric=no("exchanging the probability map and the mask; symmetric for alpha = beta alone", _HALF_WRONG),
+        symmetric=no(
+            "exchanging the probability map and the mask; symmetric for alpha = beta alone", _HALF_WRONG, _EXCHANGED
+        ),
+        needs_pairs=NOT_APPLICABLE,
     ),
     pitfalls=(
         "alpha weighs false positives and beta false negatives, as in the paper; Keras has them the other way round.",
@@ -566,6 +695,26 @@ def _focal_line(*, exponent: float, smooth_nr: float, smooth_dr: float, **both: 
     return ((wrong + (smooth_dr - smooth_nr)) / (_common_line(**both) + wrong + smooth_dr)) ** exponent
 
 
+def _ratio_and_bottom(*, smooth_nr: float, smooth_dr: float, **both: Any) -> tuple[Tensor, Tensor]:
+    wrong = _wrong_line(**both)
+    bottom = _common_line(**both) + wrong + smooth_dr
+    return (wrong + (smooth_dr - smooth_nr)) / bottom, bottom
+
+
+def _ratio_slope(**both: Any) -> Tensor:
+    ratio, bottom = _ratio_and_bottom(**both)
+    return _quotient_rule(ratio * bottom, _wrong_slope(**both), bottom, _bottom_slope(**both))
+
+
+def _power_slope(*, exponent: float, **both: Any) -> Tensor:
+    ratio, _ = _ratio_and_bottom(**both)
+    return (exponent * ratio ** (exponent - 1)).masked_fill(ratio <= 0, 0.0)
+
+
+def _focal_slope(**both: Any) -> Tensor:
+    return _spread(_power_slope(**both)) * _ratio_slope(**both)
+
+
 FOCAL_TVERSKY = Loss(
     key="focal_tversky",
     name="Focal Tversky loss",
@@ -589,6 +738,20 @@ FOCAL_TVERSKY = Loss(
     ),
     gradient=r"\frac{\partial \ell}{\partial p_i} = \gamma\,(1 - S)^{\gamma - 1}\, "
     r"\frac{\partial (1 - S)}{\partial p_i}, \quad 0 \text{ at } S = 1",
+    derivation=(
+        Line(r"\frac{\partial F}{\partial p_i} = \alpha (1 - t_i) - \beta t_i", _wrong_slope),
+        Line(
+            r"R = 1 - S = \frac{N}{B}, \; N = F + s_d - s_n, \; B = I + F + s_d: \quad "
+            r"\frac{\partial R}{\partial p_i} = "
+            r"\frac{\frac{\partial F}{\partial p_i} B - N \left(t_i + \frac{\partial F}{\partial p_i}\right)}{B^2}",
+            _ratio_slope,
+        ),
+        Line(r"\frac{d \ell}{d R} = \gamma R^{\gamma - 1}, \quad 0 \text{ at } R = 0", _power_slope),
+        Line(
+            r"\frac{\partial \ell}{\partial p_i} = \frac{d \ell}{d R} \cdot \frac{\partial R}{\partial p_i}",
+            _focal_slope,
+        ),
+    ),
     params={
         **_WEIGHTS,
         "exponent": Number("The power to which the Tversky loss is raised.", 0.75, 0.25, 4.0),
@@ -598,7 +761,10 @@ FOCAL_TVERSKY = Loss(
     properties=Properties(
         convex_in_pred=_NOT_CONVEX,
         bounded=yes(_ALL_MAPS, constant=lambda _: 1.0),
-        symmetric=no("exchanging the probability map and the mask; symmetric for alpha = beta alone", _HALF_WRONG),
+        symmetric=no(
+            "exchanging the probability map and the mask; symmetric for alpha = beta alone", _HALF_WRONG, _EXCHANGED
+        ),
+        needs_pairs=NOT_APPLICABLE,
     ),
     pitfalls=(
         "The paper's gamma is the reciprocal of the exponent: its 4/3 is 0.75 here and in the authors' own code.",
@@ -700,6 +866,31 @@ def _lovasz_hinge_line(*, pred: Tensor, target: Tensor) -> Tensor:
     return _extension_line(_hinge_line(pred=pred, target=target).flatten(1), target.flatten(1))
 
 
+def _jaccard_steps(errors: Tensor, mask: Tensor) -> Tensor:
+    """What each pixel adds to the Jaccard loss when it is wrong too, after all with larger errors."""
+    order = errors.argsort(-1, descending=True)
+    jaccard = _jaccard_of_first(mask, order)
+    before = torch.cat([torch.zeros_like(jaccard[..., :1]), jaccard[..., :-1]], -1)
+    return torch.zeros_like(errors).scatter(-1, order, jaccard - before)
+
+
+def _hinge_slope(*, pred: Tensor, target: Tensor) -> Tensor:
+    return (1 - 2 * target).masked_fill(_hinge_line(pred=pred, target=target) <= 0, 0.0)
+
+
+def _steps_line(*, pred: Tensor, target: Tensor) -> Tensor:
+    errors = _hinge_line(pred=pred, target=target)
+    return _jaccard_steps(errors.flatten(1), target.flatten(1)).reshape(pred.shape)
+
+
+def _sum_by_pixels_line(*, pred: Tensor, target: Tensor) -> Tensor:
+    return (_hinge_line(pred=pred, target=target) * _steps_line(pred=pred, target=target)).flatten(1).sum(-1)
+
+
+def _lovasz_hinge_slope(*, pred: Tensor, target: Tensor) -> Tensor:
+    return _steps_line(pred=pred, target=target) * _hinge_slope(pred=pred, target=target)
+
+
 _ALL_LOGITS = "all real logits"
 _RANK_LATEX = (
     r"J_k = \text{Jaccard loss if the } k \text{ worst pixels were wrong}, \quad e_{(1)} \ge e_{(2)} \ge \dots"
@@ -734,6 +925,24 @@ LOVASZ_HINGE = Loss(
     ),
     gradient=r"\frac{\partial \ell}{\partial z_i} = -(2 t_i - 1) \left(J_k - J_{k - 1}\right) [e_i > 0], "
     r"\quad k \text{ the rank of } e_i, \; J_0 = 0",
+    derivation=(
+        Line(r"\frac{\partial e_i}{\partial z_i} = -(2 t_i - 1)\, [e_i > 0]", _hinge_slope),
+        Line(
+            r"\ell = \sum_k \left(e_{(k)} - e_{(k + 1)}\right) J_k = \sum_k e_{(k)} \left(J_k - J_{k - 1}\right), "
+            r"\quad J_0 = 0",
+            _sum_by_pixels_line,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial e_i} = J_k - J_{k - 1}, \quad k \text{ the rank of } e_i, "
+            r"\text{ which a small change leaves as it is}",
+            _steps_line,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial z_i} = \frac{\partial \ell}{\partial e_i} \cdot "
+            r"\frac{\partial e_i}{\partial z_i} = -(2 t_i - 1) \left(J_k - J_{k - 1}\right) [e_i > 0]",
+            _lovasz_hinge_slope,
+        ),
+    ),
     params={},
     properties=Properties(
         convex_in_logits=yes(_ALL_LOGITS, source="Berman et al. (2018), arXiv:1705.08790."),
@@ -744,7 +953,11 @@ LOVASZ_HINGE = Loss(
             {"pred": [[[1 - 1e-9]]], "target": [[[1.0]]]},
             {"pred": [[[1 + 1e-9]]], "target": [[[1.0]]]},
         ),
-        symmetric=no("exchanging object and background", {"pred": [[[2.0, 0.5, 0.5]]], "target": [[[0.0, 0.0, 1.0]]]}),
+        symmetric=no(
+            "exchanging object and background",
+            {"pred": [[[2.0, 0.5, 0.5]]], "target": [[[0.0, 0.0, 1.0]]]},
+            {"pred": [[[-2.0, -0.5, -0.5]]], "target": [[[1.0, 1.0, 0.0]]]},
+        ),
     ),
     pitfalls=(
         "It takes logits; given probabilities every margin is below 1 and every pixel stays in error.",
@@ -809,6 +1022,13 @@ def _class_errors(pred: Tensor, target: Tensor, per_image: bool) -> tuple[Tensor
     return _by_group(errors, per_image), _by_group(is_class.to(pred.dtype), per_image)
 
 
+def _as_maps(groups: Tensor, pred: Tensor, per_image: bool) -> Tensor:
+    """Back from (N, C, H W) or (1, C, N H W) to the shape of ``pred``."""
+    if per_image:
+        return groups.reshape(pred.shape)
+    return groups[0].reshape(pred.movedim(1, 0).shape).movedim(0, 1).contiguous()
+
+
 def _class_weights(mask: Tensor, classes: str) -> Tensor:
     """(G, C): equal for the classes that count, 0 for others; they add up to 1."""
     counts = mask.amax(-1) if classes == "present" else torch.ones_like(mask[..., 0])
@@ -818,9 +1038,7 @@ def _class_weights(mask: Tensor, classes: str) -> Tensor:
 def _lovasz_softmax_grad(*, pred: Tensor, target: Tensor, per_image: bool, classes: str) -> dict[str, Tensor]:
     errors, mask = _class_errors(pred, target, per_image)
     slope = _pixel_weights(errors, mask) * _class_weights(mask, classes)[..., None] * (1 - 2 * mask)
-    if per_image:
-        return {"pred": slope.reshape(pred.shape)}
-    return {"pred": slope[0].reshape(-1, *target.shape).movedim(1, 0).contiguous()}
+    return {"pred": _as_maps(slope, pred, per_image)}
 
 
 def _check_lovasz_softmax(inputs: Inputs, params: Params) -> None:
@@ -858,6 +1076,26 @@ def _lovasz_softmax_line(*, pred: Tensor, target: Tensor, per_image: bool, class
     return values.masked_fill(~present, 0.0).sum(-1) / present.sum(-1)
 
 
+def _distance_slope(*, pred: Tensor, target: Tensor, **_: object) -> Tensor:
+    return 1 - 2 * _is_class(pred, target).to(pred.dtype)
+
+
+def _class_steps_line(*, pred: Tensor, target: Tensor, per_image: bool, **_: object) -> Tensor:
+    errors = _distance_line(pred=pred, target=target, per_image=per_image)
+    return _as_maps(_jaccard_steps(errors, _masks(pred, target, per_image)), pred, per_image)
+
+
+def _mean_slope(*, pred: Tensor, target: Tensor, per_image: bool, classes: str) -> Tensor:
+    counts = (_masks(pred, target, per_image).sum(-1) > 0) | (classes == "all")
+    return counts / counts.sum(-1, keepdim=True).to(pred.dtype)
+
+
+def _lovasz_softmax_slope(*, pred: Tensor, target: Tensor, per_image: bool, classes: str) -> Tensor:
+    by_error = _class_steps_line(pred=pred, target=target, per_image=per_image)
+    by_class = _mean_slope(pred=pred, target=target, per_image=per_image, classes=classes)
+    return _spread(by_class) * by_error * _distance_slope(pred=pred, target=target)
+
+
 _ALL_CLASS_MAPS = "all maps of class probabilities"
 
 LOVASZ_SOFTMAX = Loss(
@@ -881,6 +1119,24 @@ LOVASZ_SOFTMAX = Loss(
     ),
     gradient=r"\frac{\partial \ell}{\partial p_{c,i}} = \frac{1}{K} \left(1 - 2 [t_i = c]\right) "
     r"\left(J_k - J_{k - 1}\right), \quad k \text{ the rank of } e_{c,i}, \; K \text{ classes that count}",
+    derivation=(
+        Line(r"\frac{\partial e_{c,i}}{\partial p_{c,i}} = 1 - 2 [t_i = c]", _distance_slope),
+        Line(
+            r"\ell_c = \sum_k e_{(k)} \left(J_k - J_{k - 1}\right), \; J_0 = 0: \quad "
+            r"\frac{\partial \ell_c}{\partial e_{c,i}} = J_k - J_{k - 1}, \quad k \text{ the rank of } e_{c,i}",
+            _class_steps_line,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial \ell_c} = \frac{1}{K} \text{ for the } K \text{ classes that count, "
+            r"0 for others}",
+            _mean_slope,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial p_{c,i}} = \frac{\partial \ell}{\partial \ell_c} \cdot "
+            r"\frac{\partial \ell_c}{\partial e_{c,i}} \cdot \frac{\partial e_{c,i}}{\partial p_{c,i}}",
+            _lovasz_softmax_slope,
+        ),
+    ),
     params={
         "per_image": Flag("One value for each image; else one over all images together.", False),
         "classes": Choice("Which classes count: those that a label has, or all.", "present", ("present", "all")),
@@ -895,6 +1151,7 @@ LOVASZ_SOFTMAX = Loss(
             {"pred": [[[[0.5 + 1e-9, 0.5]], [[0.5 - 1e-9, 0.5]]]], "target": [[[0, 1]]]},
         ),
         symmetric=yes("permuting the classes"),
+        needs_pairs=NOT_APPLICABLE,
     ),
     pitfalls=(
         "It takes probabilities, after the softmax; kornia's function of the same name takes logits.",
