@@ -4,13 +4,12 @@ from dataclasses import replace
 
 import streamlit as st
 
-from lossviz.losses import CATALOGUE, Library, Loss, get, snippet
+from lossviz.losses import CATALOGUE, get
 from lossviz.scenes import MAX_LOSSES, SCENES, get_scene
 from lossviz.scenes.state import parse
+from lossviz.ui.code import write_code
 from lossviz.ui.explore import stage, write_query
 from lossviz.ui.words import tr
-
-LIBRARIES: dict[Library, str] = {"pytorch": "PyTorch", "keras": "Keras", "optax": "Optax"}
 
 state, problems = parse(st.query_params.to_dict(), CATALOGUE)
 
@@ -26,24 +25,6 @@ def choose_losses() -> None:
     params = {loss.key: state.params.get(loss.key, loss.resolve({})) for loss in losses}
     focus = state.focus if state.focus in params else next(iter(params), "")
     write_query(replace(state, losses=losses, params=params, focus=focus))
-
-
-def write_code(loss: Loss) -> None:
-    """Show the loss as a program that can be run, at the inputs and parameters on screen."""
-    inputs = state.scene.inputs(state.handles, loss)
-    st.markdown(f"**{tr('{name} as a program, at these inputs', name=tr(loss.name))}**")
-    for tab, (library, name) in zip(st.tabs(list(LIBRARIES.values())), LIBRARIES.items(), strict=True):
-        try:
-            program = snippet(loss, library, inputs, state.params[loss.key])
-        except ValueError as error:
-            tab.info(str(error), icon=":material/error:")
-            continue
-        if program:
-            tab.code(program, language="python")
-        else:
-            tab.info(tr("{library} does not have this loss.", library=name))
-    if loss.code.note:
-        st.caption(tr(loss.code.note))
 
 
 # The address is the truth: Back, a link or a reload changes it, and the widgets follow.
@@ -72,6 +53,7 @@ for problem in problems:
     st.warning(problem, icon=":material/error:")
 if state.losses:
     stage(state)
-    write_code(get(state.focus))
+    focus = get(state.focus)
+    write_code(focus, state.scene.inputs(state.handles, focus), state.params[state.focus])
 else:
     st.info(tr("Choose at least one loss on the left."), icon=":material/arrow_back:")

@@ -5,7 +5,7 @@ import streamlit as st
 from lossviz.live.service import service
 from lossviz.runs import ARTICLE, RunSpec, StoreError
 from lossviz.ui.components import person
-from lossviz.ui.training import OPENING, bridges, fill_form, follow, form, is_article, preview
+from lossviz.ui.training import OPENING, bridges, fill_form, follow, form, is_article, opening_with, preview
 from lossviz.ui.words import tr
 
 ours = service()
@@ -16,7 +16,9 @@ if run_id := st.query_params.get("run"):
         missing = run.deleted is not None
     except KeyError:
         missing = True
-if "losses" not in st.session_state:
+if wanted_loss := st.query_params.pop("loss", None):
+    fill_form(opening_with(wanted_loss))
+elif "losses" not in st.session_state:
     fill_form(run.spec if run else OPENING)
 
 with st.sidebar:

@@ -49,6 +49,24 @@ def regression(names: Sequence[str], low: float, high: float, words: Sequence[st
     }
 
 
+def slice_of_loss(name: str, low: float, high: float, words: Sequence[str]) -> dict[str, Spec]:
+    """Return the specs ``curve`` and ``derivative`` for one loss over a line; ``words``: what moves, loss, slope."""
+    moved, loss, slope = words
+    x = axis(moved, range=[low, high])
+    tangent = {**line(0, name, 1.5), "opacity": 0.65}
+    tangent["line"] = {**tangent["line"], "dash": "solid"}
+    return {
+        "curve": {
+            "data": [line(0, name, 3), tangent, _points([name])],
+            "layout": layout(x, axis(loss), (72, 14, 12, 92)),
+        },
+        "derivative": {
+            "data": [line(0, name, 2.5), _points([name])],
+            "layout": layout(x, axis(slope), (72, 14, 10, 44)),
+        },
+    }
+
+
 def classes(names: Sequence[str], words: Sequence[str]) -> dict[str, Spec]:
     """Return the specs ``simplex`` and ``bars`` and ``surface``; ``words``: class, gradient by logit, loss."""
     a_class, gradient, loss = words

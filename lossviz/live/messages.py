@@ -83,8 +83,9 @@ def parse_request(text: str | bytes) -> Request:
 def encode(request: Request, frame: Frame) -> bytes:
     """Return a frame as bytes: uint32 header length, JSON header, spaces up to 8 bytes, little-endian float32 arrays.
 
-    The header holds ``seq``, ``handles`` and ``params`` as they were asked, ``numbers``, ``lines`` and ``proofs``
-    (exact float64), ``notes``, and ``arrays`` as ``[name, shape]`` in the order of their values. What is not finite is null.
+    The header holds ``seq``, ``handles`` and ``params`` as they were asked, ``numbers``, ``lines``, ``steps``,
+    ``witnesses`` (as ``[kind, numbers]``) and ``proofs`` (exact float64), ``notes``, and ``arrays`` as
+    ``[name, shape]`` in the order of their values. What is not finite is null.
     """
     arrays = {name: array.to(torch.float32).contiguous() for name, array in frame.arrays.items()}
     header = {
@@ -92,8 +93,11 @@ def encode(request: Request, frame: Frame) -> bytes:
         "handles": request.handles,
         "params": {key: plain(params) for key, params in request.params.items()},
         "numbers": {key: _finite(numbers) for key, numbers in frame.numbers.items()},
-        "lines": {
-            key: [[v if isfinite(v) else None for v in line] for line in lines] for key, lines in frame.lines.items()
+        "lines": {key: _finite_lines(lines) for key, lines in frame.lines.items()},
+        "steps": {key: _finite_lines(lines) for key, lines in frame.steps.items()},
+        "witnesses": {
+            key: {name: [shown.kind, _finite(shown.numbers)] for name, shown in found.items()}
+            for key, found in frame.witnesses.items()
         },
         "proofs": {key: _proof(proof) for key, proof in frame.proofs.items()},
         "notes": frame.notes,
@@ -116,10 +120,14 @@ def _finite(numbers: Mapping[str, float]) -> dict[str, float | None]:
     return {name: value if isfinite(value) else None for name, value in numbers.items()}
 
 
+def _finite_lines(lines: list[list[float]]) -> list[list[float | None]]:
+    return [[value if isfinite(value) else None for value in line] for line in lines]
+
+
 def _proof(proof: Proof) -> dict[str, Any]:
     parts = {name: getattr(proof, name) for name in ("hand", "autograd", "difference", "left", "right", "deviation")}
     finite = {name: value if value is not None and isfinite(value) else None for name, value in parts.items()}
-    return {**finite, "detached": proof.detached, "verdict": proof.verdict}
+    return {**finite, "verdict": proof.verdict}
 
 
 def _short(value: object) -> str:

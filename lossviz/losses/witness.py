@@ -17,19 +17,34 @@ SEGMENT = torch.linspace(0, 1, 81, dtype=torch.float64)
 GRID = 40
 """Steps of a share of 1 when the cheapest prediction is looked for."""
 
+SENTENCES: Mapping[str, str] = {
+    "chord": "Halfway between two predictions the loss is {middle}, above the chord, which is at {chord} there.",
+    "unbounded": "Here it is {value}, and farther out it grows beyond any bound.",
+    "steep": "Here the gradient is {slope} long, and there is no bound to it.",
+    "kink": "Between two inputs only {distance} apart the gradient changes by {change}.",
+    "pull": "A label this wrong pulls with {slope}, and a worse one pulls harder.",
+    "labels": "Added up over all labels it is {first} at one prediction, {second} at another: wrong labels shift it.",
+    "mirror": "It is {value} here and {mirrored} at the mirror image.",
+    "doubled_both": "It is {value} here and {double} with prediction and label doubled.",
+    "doubled": "It is {value} here and {double} with its first input doubled.",
+    "forecast": "Where the forecast is true it costs {honest} on average, another forecast only {other}.",
+    "decision": "Class {likeliest} is the likeliest, with {most}; the cheapest prediction decides for class {decided}.",
+}
+"""By kind, with ``{name}`` for each number."""
+
 
 @dataclass(frozen=True, slots=True)
 class Witness:
     """A counter-example at work.
 
     Attributes:
-        sentence: English, with ``{name}`` for each number.
+        kind: which of the ``SENTENCES`` says it.
         numbers: what was computed, by name.
         segment: where the claim is about the way between two points (convexity): the loss at 81 places on it, the
             first and the last of them the points; ``None`` for other claims.
     """
 
-    sentence: str
+    kind: str
     numbers: Mapping[str, float]
     segment: Tensor | None = None
 
@@ -68,7 +83,7 @@ def _slopes(loss: Loss, inputs: Mapping[str, Tensor], params: Params) -> Tensor:
 
 
 def _length(vector: Tensor) -> float:
-    return torch.linalg.vector_norm(vector).item()
+    return (vector * vector).sum().sqrt().item()
 
 
 def _convex(loss: Loss, example: CounterExample) -> Witness:
@@ -77,20 +92,18 @@ def _convex(loss: Loss, example: CounterExample) -> Witness:
     way = [first | {moved: torch.lerp(first[moved], last[moved], share)} for share in SEGMENT]
     segment = torch.tensor([_value(loss, inputs, params) for inputs in way], dtype=torch.float64)
     middle, chord = segment[len(segment) // 2].item(), (segment[0] + segment[-1]).item() / 2
-    sentence = "Halfway between two predictions the loss is {middle}, above the chord, which is at {chord} there."
-    return Witness(sentence, {"middle": middle, "chord": chord}, segment)
+    return Witness("chord", {"middle": middle, "chord": chord}, segment)
 
 
 def _bounded(loss: Loss, example: CounterExample) -> Witness:
     (point, *_), params = _points(loss, example)
-    sentence = "Here it is {value}, and farther out it grows beyond any bound."
-    return Witness(sentence, {"value": _value(loss, point, params)})
+    return Witness("unbounded", {"value": _value(loss, point, params)})
 
 
 def _steep(loss: Loss, example: CounterExample) -> Witness:
     (point, *_), params = _points(loss, example)
     slope = _length(_slopes(loss, point, params))
-    return Witness("Here the gradient is {slope} long, and there is no bound to it.", {"slope": slope})
+    return Witness("steep", {"slope": slope})
 
 
 def _smooth(loss: Loss, example: CounterExample) -> Witness:
@@ -98,26 +111,22 @@ def _smooth(loss: Loss, example: CounterExample) -> Witness:
     change = _length(_slopes(loss, first, params) - _slopes(loss, last, params))
     moved = [first[name] - last[name] for name in loss.differentiable]
     distance = _length(torch.cat([step.flatten() for step in moved]))
-    sentence = "Between two inputs only {distance} apart the gradient changes by {change}."
-    return Witness(sentence, {"distance": distance, "change": change})
+    return Witness("kink", {"distance": distance, "change": change})
 
 
 def _robust(loss: Loss, example: CounterExample) -> Witness:
     points, params = _points(loss, example)
     if loss.input_kind not in LABEL_KINDS:
         slope = _length(_slopes(loss, points[0], params))
-        return Witness("A label this wrong pulls with {slope}, and a worse one pulls harder.", {"slope": slope})
+        return Witness("pull", {"slope": slope})
     sums = [_for_all_labels(loss, point, params).sum(-1)[0].item() for point in (points[0], points[-1])]
-    sentence = (
-        "Added up over all labels it is {first} at one prediction and {second} at another: wrong labels shift it."
-    )
-    return Witness(sentence, {"first": sums[0], "second": sums[1]})
+    return Witness("labels", {"first": sums[0], "second": sums[1]})
 
 
 def _symmetric(loss: Loss, example: CounterExample) -> Witness:
     (point, mirrored), params = _points(loss, example)
     numbers = {"value": _value(loss, point, params), "mirrored": _value(loss, mirrored, params)}
-    return Witness("It is {value} here and {mirrored} at the mirror image.", numbers)
+    return Witness("mirror", numbers)
 
 
 def _scaled(loss: Loss, example: CounterExample) -> Witness:
@@ -127,16 +136,15 @@ def _scaled(loss: Loss, example: CounterExample) -> Witness:
     double = point | {name: 2 * point[name] for name in names}
     numbers = {"value": _value(loss, point, params), "double": _value(loss, double, params)}
     if together:
-        return Witness("It is {value} here and {double} with prediction and label doubled.", numbers)
-    return Witness("It is {value} here and {double} with its first input doubled.", numbers)
+        return Witness("doubled_both", numbers)
+    return Witness("doubled", numbers)
 
 
 def _proper(loss: Loss, example: CounterExample) -> Witness:
     (honest, other), params = _points(loss, example)
     chances = _chances(loss, honest["pred"])[0]
     costs = [float((chances * _for_all_labels(loss, point, params)[0]).sum()) for point in (honest, other)]
-    sentence = "Where the forecast is true it costs {honest} on average, another forecast only {other}."
-    return Witness(sentence, {"honest": costs[0], "other": costs[1]})
+    return Witness("forecast", {"honest": costs[0], "other": costs[1]})
 
 
 def _calibrated(loss: Loss, example: CounterExample) -> Witness:
@@ -148,9 +156,8 @@ def _calibrated(loss: Loss, example: CounterExample) -> Witness:
     scores = (steps[steps.sum(-1) == GRID] / GRID).log()
     costs = _for_all_labels(loss, {"pred": scores}, params) @ chances
     decided = int(scores[costs.argmin()].argmax())
-    sentence = "Class {likeliest} is the likeliest, with {most}; the cheapest prediction decides for class {decided}."
     likeliest = int(chances.argmax())
-    return Witness(sentence, {"likeliest": likeliest + 1, "most": chances[likeliest].item(), "decided": decided + 1})
+    return Witness("decision", {"likeliest": likeliest + 1, "most": chances[likeliest].item(), "decided": decided + 1})
 
 
 def _for_all_labels(loss: Loss, inputs: Mapping[str, Tensor], params: Params) -> Tensor:

@@ -17,7 +17,7 @@ from torch import Tensor
 from lossviz.losses import value_and_grad
 from lossviz.losses.entry import Loss
 from lossviz.losses.proof import Proof, prove
-from lossviz.scenes.scene import Frame, Handle, Params, Scene, formula_values
+from lossviz.scenes.scene import Frame, Handle, Params, Scene, line_values
 
 CLASSES = 3
 LOGIT_REACH = 8.0
@@ -73,7 +73,7 @@ def views(losses: Sequence[Loss], handles: Mapping[str, float], params: Params, 
         if f"proof:{loss.key}" in wanted:
             frame.proofs[loss.key] = _proof(loss, handles, chosen[loss.key])
         if f"formula:{loss.key}" in wanted:
-            frame.lines[loss.key] = formula_values(loss, named, chosen[loss.key])
+            frame.lines[loss.key] = line_values(loss.formula, named, chosen[loss.key])
         slopes = {f"gradient.{k + 1}": grads["pred"][0, k].item() for k in range(CLASSES)}
         shares = {f"p.{k + 1}": probs[k].item() for k in range(CLASSES)}
         frame.numbers[loss.key] = {"loss": value.item(), **slopes, **shares}

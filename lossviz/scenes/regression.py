@@ -17,7 +17,7 @@ from torch import Tensor
 from lossviz.losses import value_and_grad
 from lossviz.losses.entry import Loss
 from lossviz.losses.proof import Proof, prove
-from lossviz.scenes.scene import Frame, Handle, Params, Scene, formula_values
+from lossviz.scenes.scene import Frame, Handle, Params, Scene, line_values
 
 LOW, HIGH = -5.0, 5.0
 # Not linspace: its middle is a hair below 0, outside the domain of a loss that takes 0 or more.
@@ -46,7 +46,7 @@ def views(losses: Sequence[Loss], handles: Mapping[str, float], params: Params, 
             if f"proof:{loss.key}" in wanted:
                 frame.proofs[loss.key] = _proof(loss, handles, chosen[loss.key])
             if f"formula:{loss.key}" in wanted:
-                frame.lines[loss.key] = formula_values(loss, inputs(handles, loss), chosen[loss.key])
+                frame.lines[loss.key] = line_values(loss.formula, inputs(handles, loss), chosen[loss.key])
     label = torch.full_like(GRID, handles["target"])
     if "curve" in wanted:
         frame.arrays["curve"] = torch.stack([_on_domain(loss, GRID, label, chosen[loss.key]) for loss in losses])

@@ -5,10 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from lossviz.losses.entry import Loss
+from lossviz.losses.entry import Formula, Loss
 from lossviz.losses.proof import Proof
+from lossviz.losses.witness import Witness
 
 MAX_LOSSES = 8
 """Colours and dashes that can still be told apart end here."""
@@ -45,14 +47,17 @@ class Frame:
 
     ``numbers`` holds exact float64 values by loss and name; a loss that is undefined there has none and a sentence in
     ``notes`` instead. ``arrays`` hold what is drawn, by the names that the scene's views document. ``lines`` hold the
-    values of a formula's lines, by loss; ``proofs`` its gradient three ways.
+    values of a formula's lines, by loss, ``steps`` those of the gradient's derivation; ``proofs`` hold the gradient
+    three ways, ``witnesses`` what the counter-examples of a loss's denied properties show.
     """
 
     numbers: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
     notes: dict[str, str] = field(default_factory=dict[str, str])
     arrays: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
     lines: dict[str, list[list[float]]] = field(default_factory=dict[str, list[list[float]]])
+    steps: dict[str, list[list[float]]] = field(default_factory=dict[str, list[list[float]]])
     proofs: dict[str, Proof] = field(default_factory=dict[str, Proof])
+    witnesses: dict[str, dict[str, Witness]] = field(default_factory=dict[str, dict[str, Witness]])
 
 
 Params = Mapping[str, Mapping[str, Any]]
@@ -88,9 +93,10 @@ class Scene:
         return {name: h.parse(values[name]) if name in values else h.default for name, h in known.items()}
 
 
-def formula_values(loss: Loss, named: Mapping[str, Tensor], params: Mapping[str, Any]) -> list[list[float]]:
-    """Return the value of each line of ``loss``'s formula at the inputs ``named``, flattened."""
-    return [
-        line.value(**named, **params).double().flatten().tolist()  # pyright: ignore[reportUnknownMemberType]
-        for line in loss.formula
-    ]
+def line_values(lines: Formula, named: Mapping[str, Any], params: Mapping[str, Any]) -> list[list[float]]:
+    """Return the value of each line of a formula or derivation at the inputs ``named``, flattened."""
+    with torch.no_grad():
+        return [
+            line.value(**named, **params).double().flatten().tolist()  # pyright: ignore[reportUnknownMemberType]
+            for line in lines
+        ]

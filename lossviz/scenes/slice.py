@@ -3,11 +3,14 @@
 Numbers by loss: ``x`` (where it is), ``loss``, ``gradient`` (of the reduced loss, along the slice). A transform of
 gradients has no loss: ``loss`` is the length of the combined gradient, and there is no ``gradient``.
 Arrays by view: ``curve:<key>`` and ``slopes:<key>``, ``(2, N)`` as x and value, NaN outside the loss's domain;
-``tangent:<key>``, the tangent's end points, ``(2, 2)``.
+``tangent:<key>``, the tangent's end points, ``(2, 2)``. With the view ``inputs`` each tensor among the inputs as
+``input.<name>:<key>`` and the gradient of the reduced loss by it as ``grad.<name>:<key>``; with the view ``witness`` for
+a denied convexity ``witness.<property>:<key>``, the loss on the way between the counter-example's points, ``(S,)``.
 """
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from functools import lru_cache
 from typing import Any, get_args
 
@@ -17,7 +20,8 @@ from torch import Tensor
 from lossviz.losses import get, value_and_grad
 from lossviz.losses.entry import InputKind, Loss
 from lossviz.losses.proof import along, by_hand, prove
-from lossviz.scenes.scene import Frame, Handle, Params, Scene, formula_values
+from lossviz.losses.witness import Witness, witness
+from lossviz.scenes.scene import Frame, Handle, Params, Scene, line_values
 from lossviz.scenes.slices import slice_of
 
 POINTS = 81
@@ -25,9 +29,9 @@ TANGENT_SHARE = 0.14
 
 
 def place(loss: Loss, share: float) -> float:
-    """Where on the loss's slice the handle is."""
+    """Where on the loss's slice the handle is, without the noise of the last digits."""
     line = slice_of(loss)
-    return line.low + (line.high - line.low) * share
+    return round(line.low + (line.high - line.low) * share, 9)
 
 
 def share_at_start(loss: Loss) -> float:
@@ -50,21 +54,32 @@ def views(losses: Sequence[Loss], handles: Mapping[str, float], params: Params, 
         for view, curve in (("curve", _curve), ("slopes", _slopes)):
             if f"{view}:{loss.key}" in wanted:
                 frame.arrays[f"{view}:{loss.key}"] = curve(loss.key, json.dumps(chosen))
+        if f"witness:{loss.key}" in wanted:
+            frame.witnesses[loss.key] = _witnesses(loss.key)
+            for name, shown in frame.witnesses[loss.key].items():
+                if shown.segment is not None:
+                    frame.arrays[f"witness.{name}:{loss.key}"] = shown.segment
     return frame
 
 
 def _numbers(frame: Frame, loss: Loss, x: float, params: Mapping[str, Any], wanted: Sequence[str]) -> None:
     line = slice_of(loss)
     named = line.at(x)
+    if f"inputs:{loss.key}" in wanted:
+        _tensors(frame, "input", loss, named)
     try:
         value, slopes = value_and_grad(loss, named, params)
     except ValueError as error:
         frame.notes[loss.key] = str(error)
         return
+    if f"inputs:{loss.key}" in wanted:
+        _tensors(frame, "grad", loss, slopes)
     if f"formula:{loss.key}" in wanted:
-        frame.lines[loss.key] = formula_values(loss, named, params)
+        frame.lines[loss.key] = line_values(loss.formula, named, params)
+    if f"derivation:{loss.key}" in wanted:
+        frame.steps[loss.key] = line_values(loss.derivation, named, params)
     if loss.returns == "gradients":
-        frame.numbers[loss.key] = {"x": x, "loss": torch.linalg.vector_norm(value).item()}
+        frame.numbers[loss.key] = {"x": x, "loss": _length(value)}
         return
     slope = along(slopes, line.direction)
     frame.numbers[loss.key] = {"x": x, "loss": value.item(), "gradient": slope}
@@ -76,6 +91,16 @@ def _numbers(frame: Frame, loss: Loss, x: float, params: Mapping[str, Any], want
         frame.arrays[f"tangent:{loss.key}"] = torch.stack([ends, value + slope * (ends - x)])
 
 
+def _tensors(frame: Frame, what: str, loss: Loss, named: Mapping[str, Any]) -> None:
+    for name in loss.inputs:
+        if isinstance(named.get(name), Tensor):
+            frame.arrays[f"{what}.{name}:{loss.key}"] = named[name]
+
+
+def _length(vector: Tensor) -> float:
+    return (vector * vector).sum().sqrt().item()
+
+
 @lru_cache(1024)
 def _curve(key: str, params: str) -> Tensor:
     """The reduced loss along its slice; the same for every visitor until a parameter changes."""
@@ -85,7 +110,7 @@ def _curve(key: str, params: str) -> Tensor:
         loss.check(named, chosen)
         with torch.no_grad():
             reduced = loss.reduce(loss.fn(**named, **chosen), named, chosen)
-        return (torch.linalg.vector_norm(reduced) if loss.returns == "gradients" else reduced).item()
+        return _length(reduced) if loss.returns == "gradients" else reduced.item()
 
     return _along_slice(loss, value)
 
@@ -102,6 +127,13 @@ def _slopes(key: str, params: str) -> Tensor:
         return along(found, way) if found else torch.nan
 
     return _along_slice(loss, slope)
+
+
+@lru_cache(256)
+def _witnesses(key: str) -> dict[str, Witness]:
+    loss = get(key)
+    claims = {field.name: getattr(loss.properties, field.name) for field in fields(loss.properties)}
+    return {name: witness(loss, name) for name, claim in claims.items() if claim.counter_example}
 
 
 def _along_slice(loss: Loss, value: Callable[[Mapping[str, Any]], float]) -> Tensor:
@@ -122,7 +154,7 @@ SLICE = Scene(
     task="Drag the point: what does the loss charge, and how steep is it there?",
     handles=(Handle("t", "Share of the way", 0.0, 1.0, 0.01, 0.5),),
     input_kinds=get_args(InputKind),
-    view_names=("curve", "slopes", "tangent", "formula", "proof"),
+    view_names=("curve", "slopes", "tangent", "formula", "derivation", "proof", "witness", "inputs"),
     inputs=inputs,
     views=views,
 )

@@ -32,13 +32,15 @@ class State:
     tab: str
 
 
-def parse(query: Mapping[str, str], catalogue: Sequence[Loss]) -> tuple[State, list[str]]:
+def parse(
+    query: Mapping[str, str], catalogue: Sequence[Loss], scenes: Sequence[Scene] = SCENES
+) -> tuple[State, list[str]]:
     """Read untrusted query parameters; what can't be used is left at its default, with a sentence each saying so."""
     problems: list[str] = []
-    scene = SCENES[0]
+    scene = scenes[0]
     if query.get("scene"):
         try:
-            scene = get_scene(query["scene"])
+            scene = get_scene(query["scene"], scenes)
         except ValueError as error:
             problems.append(str(error))
     losses = _losses(scene, query.get("loss"), catalogue, problems)

@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, cast
 
@@ -11,8 +11,9 @@ from latex2mathml.converter import convert
 
 from lossviz.figures import DASHES, explore
 from lossviz.losses import CATALOGUE
-from lossviz.losses.entry import Loss, Number, Vector
-from lossviz.scenes import SCENES, Handle
+from lossviz.losses.entry import Choice, Flag, Groups, Loss, Number, Vector
+from lossviz.scenes import SCENES, Handle, Scene
+from lossviz.scenes.slices import slice_of
 from lossviz.scenes.state import State, parse, plain, to_query
 from lossviz.ui.components import mount, reported
 from lossviz.ui.words import tr
@@ -21,12 +22,23 @@ KEY = "stage"
 _VECTOR_SLIDER_TOP = 2.0
 
 
-def stage(state: State, *, hero: bool = False, key: str = KEY) -> None:
-    """Mount the explorer in ``state``; as ``hero`` only its main picture, moving by itself until it is touched."""
+def stage(
+    state: State,
+    *,
+    hero: bool = False,
+    key: str = KEY,
+    more: Mapping[str, Any] | None = None,
+    keep: Callable[[], None] | None = None,
+) -> None:
+    """Mount the explorer in ``state``; as ``hero`` only its main picture, moving by itself until it is touched.
+
+    ``more`` is put over the component's data. ``keep`` is called when the component reports another state; the
+    explorer's own page writes it into the address.
+    """
     revision = st.session_state.get(f"{key}.revision", 0)
     session = st.session_state.setdefault(f"{key}.session", secrets.token_urlsafe(6))
     own = {"hero": hero, "key": key, "revision": revision, "session": session}
-    mount("explore", key, {**_data(state), **own}, {"state": lambda: _keep(key)})
+    mount("explore", key, {**_data(state), **own, **(more or {})}, {"state": keep or (lambda: _keep(key))})
 
 
 def write_query(state: State) -> None:
@@ -37,24 +49,30 @@ def write_query(state: State) -> None:
 
 
 def _keep(key: str) -> None:
-    """Take over what the component reported: untrusted, so it passes the same gate as an address."""
+    query = reported_query(key, SCENES)
+    if query is not None:
+        query |= {name: st.query_params[name] for name in ("scene", "loss") if name in st.query_params}
+        write_query(parse(query, CATALOGUE)[0])
+
+
+def reported_query(key: str, scenes: Sequence[Scene]) -> dict[str, str] | None:
+    """What the component reported, as query parameters: untrusted, so that it passes the same gate as an address."""
     report = reported(key, "state")
     if not isinstance(report, Mapping):
-        return
+        return None
     fields = cast("Mapping[str, Any]", report)
     revision = fields.get("revision")
     if isinstance(revision, int):
         st.session_state[f"{key}.revision"] = revision
-    query = {name: st.query_params[name] for name in ("scene", "loss") if name in st.query_params}
-    query |= {name: str(fields.get(name, ""))[:40] for name in ("focus", "tab")}
-    handles = {handle.name for scene in SCENES for handle in scene.handles}
+    query = {name: str(fields.get(name, ""))[:40] for name in ("focus", "tab")}
+    handles = {handle.name for scene in scenes for handle in scene.handles}
     for name, value in _items(fields.get("handles")):
         if name in handles:
             query[name] = json.dumps(value)
     for loss, params in _items(fields.get("params")):
         for name, value in _items(params):
             query[f"{loss}.{name}"] = json.dumps(value)
-    write_query(parse(query, CATALOGUE)[0])
+    return query
 
 
 def _items(value: object) -> list[tuple[str, Any]]:
@@ -64,14 +82,13 @@ def _items(value: object) -> list[tuple[str, Any]]:
 def _data(state: State) -> dict[str, Any]:
     scene = state.scene
     names = [tr(loss.name) for loss in state.losses]
-    handles = scene.handles
-    own = _regression(names, handles) if scene.key == "regression" else _classes(names)
+    own = {"regression": _regression, "classes": _classes, "slice": _slice}[scene.key](state, names)
     own["text"] = {**_text(), **own["text"]}
     return {
         "scene": scene.key,
         "losses": [_loss(loss) for loss in state.losses],
         "dashes": DASHES,
-        "handleSpecs": [_handle(handle) for handle in handles],
+        "handleSpecs": [_handle(handle) for handle in scene.handles],
         "handles": state.handles,
         "params": {key: plain(params) for key, params in state.params.items()},
         "focus": state.focus,
@@ -84,8 +101,8 @@ def _data(state: State) -> dict[str, Any]:
     }
 
 
-def _regression(names: list[str], handles: tuple[Handle, ...]) -> dict[str, Any]:
-    low, high = handles[0].low, handles[0].high
+def _regression(state: State, names: list[str]) -> dict[str, Any]:
+    low, high = state.scene.handles[0].low, state.scene.handles[0].high
     words = tr("Prediction"), tr("Label"), tr("Loss"), tr("Derivative")
     return {
         "low": low,
@@ -105,7 +122,38 @@ def _regression(names: list[str], handles: tuple[Handle, ...]) -> dict[str, Any]
     }
 
 
-def _classes(names: list[str]) -> dict[str, Any]:
+def _slice(state: State, names: list[str]) -> dict[str, Any]:
+    loss = state.losses[0]
+    line = slice_of(loss)
+    transform = loss.returns == "gradients"
+    charge = tr("Length of the combined gradient") if transform else tr("Loss")
+    figures = explore.slice_of_loss(names[0], line.low, line.high, (tr(line.label), charge, tr("Slope")))
+    return {
+        "low": line.low,
+        "high": line.high,
+        "figures": {name: figure for name, figure in figures.items() if name == "curve" or not transform},
+        "numbers": [("x", tr("At")), ("loss", charge), *([] if transform else [("gradient", tr("Slope"))])],
+        "text": {
+            "curve": tr("{what} over: {axis}", what=charge, axis=tr(line.label)),
+            "derivative": _slope_title(loss),
+            "axis": tr(line.label),
+            "inputs": tr("The inputs now, and the gradient by each"),
+            "gradient": tr("gradient"),
+            "network": tr("a network"),
+            "position": tr("{axis}: {x}."),
+            "sentence": tr("{name}: loss {loss}, slope {gradient}."),
+            "slope": tr("slope"),
+        },
+    }
+
+
+def _slope_title(loss: Loss) -> str:
+    if loss.input_kind in ("regression", "nonnegative", "positive"):
+        return tr("Influence function: how hard a sample pulls, by its prediction")
+    return tr("Slope along the same line")
+
+
+def _classes(state: State, names: list[str]) -> dict[str, Any]:
     gradients = [(f"gradient.{k}", tr("by logit {k}", k=k)) for k in (1, 2, 3)]
     return {
         "figures": explore.classes(names, (tr("class"), tr("Gradient by logit"), tr("Loss"))),
@@ -128,7 +176,7 @@ def _classes(names: list[str]) -> dict[str, Any]:
     }
 
 
-def _text() -> dict[str, str]:
+def _text() -> dict[str, Any]:
     return {
         "offline": tr("Connection lost. The picture is as of {time}; trying again."),
         "contour": tr("Contour"),
@@ -144,6 +192,17 @@ def _text() -> dict[str, str]:
         "exact": tr("{name}, exact value"),
         "use": tr("Use {name}"),
         "range": tr("{name} is {value}; allowed: {low} to {high}."),
+        "proof": tr("The gradient, three ways"),
+        "hand": tr("by hand"),
+        "autograd": tr("autograd"),
+        "difference": tr("finite difference"),
+        "verdicts": {
+            "agree": tr("All agree."),
+            "kink": tr("A kink: the slope is {left} before it and {right} after it; any number between is right."),
+            "detached": tr("The difference is another: the gradient takes {detached} as constant, by definition."),
+            "differ": tr("They do not agree here: please report it."),
+        },
+        "noHand": tr("no closed form"),
     }
 
 
@@ -163,16 +222,22 @@ def _loss(loss: Loss) -> dict[str, Any]:
     return {
         "key": loss.key,
         "name": tr(loss.name),
-        "params": {name: _param(param) for name, param in loss.params.items() if isinstance(param, Number | Vector)},
-        "formula": [_mathml(line.latex) for line in loss.formula],
-        "gradient": _mathml(loss.gradient),
+        "params": {name: _param(param) for name, param in loss.params.items() if not isinstance(param, Groups)},
+        "formula": [mathml(line.latex) for line in loss.formula],
+        "gradient": mathml(loss.gradient),
         "pitfalls": [tr(pitfall) for pitfall in loss.pitfalls],
         "reference": tr(loss.reference),
+        "detached": tr(loss.detached),
+        "returns": loss.returns,
     }
 
 
-def _param(param: Number | Vector) -> dict[str, Any]:
+def _param(param: Number | Vector | Choice | Flag) -> dict[str, Any]:
     common = {"meaning": tr(param.meaning), "default": param.default}
+    if isinstance(param, Choice):
+        return {**common, "options": param.options}
+    if isinstance(param, Flag):
+        return {**common, "flag": True}
     if isinstance(param, Number):
         span = {"low": param.low, "high": param.high, "scale": param.scale}
         return {**common, **span, "integer": param.integer, "nullable": param.nullable}
@@ -181,5 +246,6 @@ def _param(param: Number | Vector) -> dict[str, Any]:
 
 
 @lru_cache(512)
-def _mathml(latex: str) -> str:
+def mathml(latex: str) -> str:
+    """LaTeX of the catalogue as MathML."""
     return convert(latex)

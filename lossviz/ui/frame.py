@@ -50,6 +50,7 @@ def frame() -> None:
     pages = [
         st.Page("home.py", title=tr("Home"), icon=":material/home:", default=True),
         st.Page("explore.py", title=tr("Explore"), icon=":material/touch_app:", url_path="explore"),
+        st.Page("catalogue.py", title=tr("Catalogue"), icon=":material/grid_view:", url_path="catalogue"),
         st.Page("train.py", title=tr("Train"), icon=":material/model_training:", url_path="train"),
         st.Page("runs.py", title=tr("Runs"), icon=":material/list:", url_path="runs"),
     ]

@@ -1,6 +1,7 @@
 """The train page's pieces: the form that makes a RunSpec, and the component that follows a run."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import streamlit as st
@@ -40,6 +41,13 @@ def fill_form(spec: RunSpec) -> None:
         st.session_state[f"loss.{place}"] = choice.key
         for name, value in get(choice.key).resolve(choice.params).items():
             st.session_state[_param_key(place, choice.key, name)] = value
+
+
+def opening_with(key: str) -> RunSpec:
+    """The opening run with this loss beside cross-entropy; as it is where the loss can't be trained."""
+    if key not in offered():
+        return OPENING
+    return replace(OPENING, losses=tuple(LossChoice(name, {}) for name in dict.fromkeys((key, "cross_entropy"))))
 
 
 def form() -> dict[str, Any]:

@@ -3,12 +3,16 @@
 import { swatch } from "./cards.js";
 import * as classes from "./classes.js";
 import { digits, fill, h, math, show } from "./dom.js";
+import { formulaLines } from "./formula.js";
 import { loadPlotly, theme, watchTheme } from "./plots.js";
+import { Proof } from "./proof.js";
 import * as regression from "./regression.js";
+import * as slice from "./slice.js";
 import { SceneSocket } from "./socket.js";
 
-const GEOMETRIES = { regression, classes };
+const GEOMETRIES = { regression, classes, slice };
 const GONE_MS = 1500;
+const MOST_SHOWN = 6;
 const stages = new WeakMap();
 
 /** Called by Streamlit at every run of the page. */
@@ -80,9 +84,10 @@ class Stage {
     this.tokens = theme(root);
     this.status = h("p", { class: "lv-status", role: "status" });
     const pictures = h("div", { class: "lv-pictures" });
-    root.replaceChildren(pictures, ...(data.hero ? [] : [this.side()]), this.status);
+    const below = data.entry ? h("div", { class: "lv-below" }) : null;
+    root.replaceChildren(...[pictures, data.hero ? null : this.side(), below, this.status].filter(Boolean));
     root.classList.toggle("lv-hero", Boolean(data.hero));
-    this.geometry = GEOMETRIES[data.scene].create({ Plotly, stage: this, pictures });
+    this.geometry = GEOMETRIES[data.scene].create({ Plotly, stage: this, pictures, below });
     this.ready = true;
     this.since = this.socket?.seq ?? 0; // answers to what was asked before belong to other losses or another scene
     this.themes ??= watchTheme(root, () => {
@@ -107,7 +112,8 @@ class Stage {
     const { scene, losses } = this.data;
     const keys = losses.map((loss) => loss.key);
     const params = Object.fromEntries(keys.map((key) => [key, this.params[key] ?? {}]));
-    return { scene, losses: keys, params, handles: this.handles, views: this.geometry.wanted() };
+    const proof = this.proof ? [`proof:${this.focus}`] : [];
+    return { scene, losses: keys, params, handles: this.handles, views: [...this.geometry.wanted(), ...proof] };
   }
 
   /** The handles or parameters changed: evaluate them. */
@@ -146,8 +152,9 @@ class Stage {
       const numbers = frame.numbers[output.dataset.loss];
       const line = output.dataset.line;
       if (line == null) show(output, numbers?.[output.name], frame.seq);
-      else if (frame.lines[output.dataset.loss]) this.drawLine(output, frame.lines[output.dataset.loss][line], frame.seq);
+      else if (frame[output.dataset.lines][output.dataset.loss]) this.drawLine(output, frame[output.dataset.lines][output.dataset.loss][line], frame.seq);
     }
+    this.proof?.draw(frame.proofs[this.focus], frame.seq);
     for (const note of this.root.querySelectorAll("[data-note]")) note.textContent = frame.notes[note.dataset.note] ?? "";
     this.frame = frame;
     this.drawing ||= requestAnimationFrame(() => this.drawPictures());
@@ -161,7 +168,8 @@ class Stage {
   }
 
   drawLine(output, values, seq) {
-    output.textContent = values.length === 1 ? digits(values[0]) : `(${values.map(digits).join(", ")})`;
+    const shown = values.slice(0, MOST_SHOWN).map(digits).join(", ") + (values.length > MOST_SHOWN ? ", …" : "");
+    output.textContent = values.length === 1 ? digits(values[0]) : `(${shown})`;
     output.dataset.value = values.length === 1 ? String(values[0]) : JSON.stringify(values);
     output.dataset.seq = seq;
   }
@@ -233,17 +241,16 @@ class Stage {
     const { text } = this.data;
     this.syncs = this.syncs.filter((sync) => !sync.param);
     const params = Object.entries(loss.params).map(([name, param]) => this.param(loss, name, param));
-    const lines = loss.formula.map((mathml, i) =>
-      h("div", { class: "lv-line" }, math(mathml), h("output", { name: `line.${i}`, "data-loss": loss.key, "data-line": i, "data-value": "" })),
-    );
+    const lines = formulaLines(loss, "lines", loss.formula);
+    this.proof = loss.returns === "loss" ? new Proof(text, loss.detached) : undefined;
     for (const sync of this.syncs) if (sync.param) sync();
     const more = h("details", { class: "lv-more" }, h("summary", {}, text.know), h("ul", {}, ...loss.pitfalls.map((pitfall) => h("li", {}, pitfall))), h("p", {}, loss.reference));
-    return [...params, h("div", { class: "lv-formula" }, h("h4", {}, text.formula), ...lines, h("div", { class: "lv-line" }, math(loss.gradient))), more];
+    const formula = h("div", { class: "lv-formula" }, h("h4", {}, text.formula), ...lines, h("div", { class: "lv-line" }, math(loss.gradient)));
+    return [...params, formula, this.proof?.element, this.data.entry ? null : more].filter(Boolean);
   }
 
-  /** One parameter: a slider that the picture follows, beside a field for an exact number. */
+  /** One parameter: a word to choose, a mark to set, or a slider that the picture follows beside an exact number. */
   param(loss, name, param) {
-    const { text } = this.data;
     const read = () => this.params[loss.key][name];
     const write = (value, done) => {
       this.params[loss.key][name] = value;
@@ -251,6 +258,14 @@ class Stage {
       this.ask();
       if (done) this.report();
     };
+    const { control, sync, extra } = param.options ? choice(param, name, read, write) : param.flag ? flag(name, read, write) : this.number(loss, name, param, read, write);
+    sync.param = true;
+    this.syncs.push(sync);
+    return h("div", { class: "lv-param" }, h("div", { class: "lv-param-head" }, ...control), extra ?? null, h("p", {}, param.meaning));
+  }
+
+  number(loss, name, param, read, write) {
+    const { text } = this.data;
     const log = param.scale === "log";
     const slide = log ? Math.log : (value) => value;
     const unslide = (value) => (log ? Number(Math.exp(value).toPrecision(3)) : Number(value.toPrecision(4)));
@@ -279,9 +294,7 @@ class Stage {
         if (document.activeElement !== exact) exact.value = value;
       }
     };
-    sync.param = true;
-    this.syncs.push(sync);
-    return h("div", { class: "lv-param" }, h("div", { class: "lv-param-head" }, use, h("span", {}, name), exact), param.integer ? null : range, h("p", {}, param.meaning));
+    return { control: [use, h("span", {}, name), exact].filter(Boolean), sync, extra: param.integer ? null : range };
   }
 
   reset() {
@@ -313,4 +326,16 @@ class Stage {
     clearTimeout(this.describing);
     stages.delete(this.root);
   }
+}
+
+/** A parameter that is one of a few words. */
+function choice(param, name, read, write) {
+  const select = h("select", { "aria-label": name, onchange: () => write(select.value, true) }, ...param.options.map((option) => h("option", { value: option }, option)));
+  return { control: [h("span", {}, name), select], sync: () => (select.value = read()) };
+}
+
+/** A parameter that is true or false. */
+function flag(name, read, write) {
+  const box = h("input", { type: "checkbox", "aria-label": name, onchange: () => write(box.checked, true) });
+  return { control: [h("span", {}, name), box], sync: () => (box.checked = read()) };
 }

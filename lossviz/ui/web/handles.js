@@ -19,9 +19,11 @@ function sliderElement(spec, className) {
   });
 }
 
-function describe(element, value) {
+const hundredths = (value) => value.toFixed(2).replace("-", "−");
+
+function describe(element, value, words = hundredths) {
   element.setAttribute("aria-valuenow", value);
-  element.setAttribute("aria-valuetext", value.toFixed(2).replace("-", "−"));
+  element.setAttribute("aria-valuetext", words(value));
 }
 
 /** Follow the pointer that pressed `element`: `move(left, top)` in pixels of `area`, `end()` on release. */
@@ -64,9 +66,9 @@ function keys(element, step, jump, end) {
 
 /**
  * A handle that moves along one line. `place(value)` gives pixels in `area`, `unplace(left, top)` a value;
- * `move(name, value)` is called while it moves, `end()` when it is let go.
+ * `move(name, value)` is called while it moves, `end()` when it is let go. `words(value)` says the value to people.
  */
-export function slider({ area, spec, place, unplace, move, end, className = "" }) {
+export function slider({ area, spec, place, unplace, move, end, className = "", words = spec.whole ? String : hundredths }) {
   const element = sliderElement(spec, `lv-handle ${className}`);
   const bubble = h("span", { class: "lv-bubble", "aria-hidden": "true" });
   element.append(h("span", { class: "lv-disc" }), bubble);
@@ -76,8 +78,8 @@ export function slider({ area, spec, place, unplace, move, end, className = "" }
     handle.value = value;
     const [left, top] = place(value);
     element.style.transform = `translate(${left}px, ${top}px)`;
-    bubble.textContent = spec.whole ? String(value) : value.toFixed(2).replace("-", "−");
-    describe(element, value);
+    bubble.textContent = words(value);
+    describe(element, value, words);
   };
   const go = (value) => {
     handle.set(tidy(spec, value));
