@@ -575,7 +575,10 @@ def _kth_largest(*, losses: Tensor, k: int) -> Tensor:
 
 
 def _ranks(*, losses: Tensor, k: int) -> Tensor:
-    order = losses.sort(descending=True, stable=True).indices
+    # Which of equal losses is kept is up to topk.
+    kept = losses.topk(k).indices
+    others = losses.scatter(0, kept, -math.inf).sort(descending=True, stable=True).indices[: len(losses) - k]
+    order = torch.cat([kept, others])
     return torch.empty_like(losses).scatter(0, order, torch.arange(1, len(losses) + 1).to(losses))
 
 
