@@ -173,8 +173,8 @@ COSFACE = Loss(
         "loss = F.cross_entropy({s} * (cosine - margin), target)\n",
         keras=None,
         optax="import jax\nimport jax.numpy as jnp\nimport optax\n\n"
-        "unit_pred = pred / jnp.linalg.norm(pred, axis=-1, keepdims=True)\n"
-        "unit_weight = weight / jnp.linalg.norm(weight, axis=-1, keepdims=True)\n"
+        "unit_pred = pred / jnp.maximum(jnp.linalg.norm(pred, axis=-1, keepdims=True), 1e-12)\n"
+        "unit_weight = weight / jnp.maximum(jnp.linalg.norm(weight, axis=-1, keepdims=True), 1e-12)\n"
         "margin = {m} * jax.nn.one_hot(target, weight.shape[0], dtype=pred.dtype)\n"
         "logits = {s} * (unit_pred @ unit_weight.T - margin)\n"
         "loss = optax.losses.softmax_cross_entropy_with_integer_labels(logits, target).mean()\n",

@@ -178,10 +178,13 @@ BCE = Loss(
         "log_p = torch.log(pred).clamp(min={log_clamp})\n"
         "log_not_p = torch.log(1 - pred).clamp(min={log_clamp})\n"
         "loss = -(target * log_p + (1 - target) * log_not_p).mean()\n",
-        keras="import keras\n\nloss = keras.ops.mean(keras.losses.binary_crossentropy(target, pred))\n",
+        keras="import keras\n\n"
+        "log_p = keras.ops.maximum(keras.ops.log(pred), {log_clamp})\n"
+        "log_not_p = keras.ops.maximum(keras.ops.log(1 - pred), {log_clamp})\n"
+        "loss = -keras.ops.mean(target * log_p + (1 - target) * log_not_p)\n",
         optax=None,
         note="PyTorch's F.binary_cross_entropy is this with log_clamp = -100; "
-        "Keras clips the probability to 1e-7 from both ends instead.",
+        "Keras's binary_crossentropy clips the probability to 1e-7 from both ends instead.",
     ),
 )
 
@@ -370,7 +373,11 @@ SIGMOID_FOCAL = Loss(
         "weight = 1.0 if alpha is None else alpha * target + (1 - alpha) * (1 - target)\n"
         'ce = F.binary_cross_entropy_with_logits(pred, target, reduction="none")\n'
         "loss = (weight * (1 - torch.exp(-ce)) ** {gamma} * ce).mean()\n",
-        keras=None,
+        keras="import keras\n\n"
+        "alpha = {alpha}  # weight of the positives, or None\n"
+        "weight = 1.0 if alpha is None else alpha * target + (1 - alpha) * (1 - target)\n"
+        "ce = keras.ops.binary_crossentropy(target, pred, from_logits=True)\n"
+        "loss = keras.ops.mean(weight * (1 - keras.ops.exp(-ce)) ** {gamma} * ce)\n",
         optax="import optax\n\n"
         "loss = optax.losses.sigmoid_focal_loss(pred, target, alpha={alpha}, gamma={gamma}).mean()\n",
         note="Keras's binary_focal_crossentropy clips the probability at 1e-7, even from logits.",

@@ -147,9 +147,14 @@ BCE_WITH_LOGITS = Loss(
         "pos_weight = torch.tensor({pos_weight}, dtype=pred.dtype)\n"
         "loss = F.binary_cross_entropy_with_logits(pred, target, pos_weight=pos_weight)\n",
         keras="import keras\n\n"
-        "loss = keras.ops.mean(keras.losses.binary_crossentropy(target, pred, from_logits=True))\n",
-        optax="import optax\n\nloss = optax.losses.sigmoid_binary_cross_entropy(pred, target).mean()\n",
-        note="Keras and Optax give pos_weight = 1. Keras expects probabilities unless from_logits=True.",
+        "bce, ones = keras.ops.binary_crossentropy, keras.ops.ones_like(pred)\n"
+        "positive, negative = bce(ones, pred, from_logits=True), bce(0 * ones, pred, from_logits=True)\n"
+        "loss = keras.ops.mean({pos_weight} * target * positive + (1 - target) * negative)\n",
+        optax="import jax.numpy as jnp\n"
+        "import optax\n\n"
+        "bce, ones = optax.losses.sigmoid_binary_cross_entropy, jnp.ones_like(pred)\n"
+        "loss = ({pos_weight} * target * bce(pred, ones) + (1 - target) * bce(pred, 0 * ones)).mean()\n",
+        note="Keras and Optax have it for pos_weight = 1. Keras expects probabilities unless from_logits=True.",
     ),
 )
 
@@ -317,12 +322,18 @@ CROSS_ENTROPY = Loss(
         pytorch="import torch.nn.functional as F\n\n"
         "loss = F.cross_entropy(pred, target, weight=weight, ignore_index={ignore_index})\n",
         keras="import keras\n\n"
-        "losses = keras.losses.sparse_categorical_crossentropy(target, pred, from_logits=True)\n"
-        "row_weight = keras.ops.take(weight, target)\n"
+        "counted = target != {ignore_index}\n"
+        "label = keras.ops.where(counted, target, 0)\n"
+        "losses = keras.losses.sparse_categorical_crossentropy(label, pred, from_logits=True)\n"
+        "row_weight = keras.ops.where(counted, keras.ops.take(weight, label), 0.0)\n"
         "loss = keras.ops.sum(row_weight * losses) / keras.ops.sum(row_weight)\n",
-        optax="import optax\n\n"
-        "losses = optax.losses.softmax_cross_entropy_with_integer_labels(pred, target)\n"
-        "loss = (weight[target] * losses).sum() / weight[target].sum()\n",
+        optax="import jax.numpy as jnp\n"
+        "import optax\n\n"
+        "counted = target != {ignore_index}\n"
+        "label = jnp.where(counted, target, 0)\n"
+        "losses = optax.losses.softmax_cross_entropy_with_integer_labels(pred, label)\n"
+        "row_weight = jnp.where(counted, weight[label], 0)\n"
+        "loss = (row_weight * losses).sum() / row_weight.sum()\n",
         note="Keras and Optax leave weights and ignored rows to you; a mean over the rows is another loss.",
     ),
 )
@@ -535,15 +546,14 @@ SOFTMAX_FOCAL = Loss(
         'ce = F.cross_entropy(pred, target, reduction="none")\n'
         "loss = (weight[target] * (1 - torch.exp(-ce)) ** {gamma} * ce).mean()\n",
         keras="import keras\n\n"
-        "one_hot = keras.ops.one_hot(target, pred.shape[1])\n"
         "alpha = {alpha}  # None, one number, or one for each class\n"
-        "loss = keras.ops.mean(\n"
-        "    keras.losses.categorical_focal_crossentropy(\n"
-        "        one_hot, pred, alpha=1.0 if alpha is None else alpha, gamma={gamma}, from_logits=True\n"
-        "    )\n"
-        ")\n",
+        "weight = keras.ops.broadcast_to(1.0 if alpha is None else alpha, (pred.shape[1],))\n"
+        "ce = keras.losses.sparse_categorical_crossentropy(target, pred, from_logits=True)\n"
+        "focus = (1 - keras.ops.exp(-ce)) ** {gamma}\n"
+        "loss = keras.ops.mean(keras.ops.take(weight, target) * focus * ce)\n",
         optax=None,
-        note="Keras has alpha = 0.25 by default. Optax's sigmoid_focal_loss is the binary loss of the paper.",
+        note="Keras's categorical_focal_crossentropy has alpha = 0.25 by default and clips the probability at 1e-7. "
+        "Optax's sigmoid_focal_loss is the binary loss of the paper.",
     ),
 )
 

@@ -364,7 +364,11 @@ NT_XENT = Loss(
         "partner = torch.arange(2 * n, device=z.device).roll(n)\n"
         "loss = F.cross_entropy(logits, partner)\n",
         keras=None,
-        optax=None,
+        optax="import jax.numpy as jnp\n"
+        "import optax\n\n"
+        "z = jnp.concatenate([z1, z2])\n"
+        "labels = jnp.tile(jnp.arange(len(z1)), 2)  # which embeddings belong together\n"
+        "loss = optax.losses.ntxent(z, labels, temperature={temperature})\n",
         note="Optax's ntxent takes one array of embeddings and labels that say which belong together.",
     ),
 )
@@ -1029,7 +1033,7 @@ NEGATIVE_COSINE = Loss(
         pytorch="import torch.nn.functional as F\n\nloss = -F.cosine_similarity(p, z.detach(), dim=-1).mean()\n",
         keras="import keras\n\nloss = keras.ops.mean(keras.losses.cosine_similarity(keras.ops.stop_gradient(z), p))\n",
         optax="import jax\nimport optax\n\n"
-        "loss = -optax.losses.cosine_similarity(p, jax.lax.stop_gradient(z), epsilon=1e-12).mean()\n",
+        "loss = -optax.losses.cosine_similarity(p, jax.lax.stop_gradient(z), epsilon=1e-16).mean()\n",
         note="Keras's cosine_similarity is minus the cosine; that of Optax is the cosine.",
     ),
 )

@@ -154,8 +154,12 @@ RMSLE = Loss(
         pytorch="import torch\n"
         "import torch.nn.functional as F\n\n"
         "loss = F.mse_loss(torch.log1p(pred), torch.log1p(target)).sqrt()\n",
-        keras=None,
-        optax=None,
+        keras="import keras\n\n"
+        "losses = keras.losses.mean_squared_logarithmic_error(target, pred)\n"
+        "loss = keras.ops.sqrt(keras.ops.mean(losses))\n",
+        optax="import jax.numpy as jnp\n"
+        "import optax\n\n"
+        "loss = jnp.sqrt(optax.losses.squared_error(jnp.log1p(pred), jnp.log1p(target)).mean())\n",
         note="In scikit-learn, root_mean_squared_log_error is the same for one output.",
     ),
 )

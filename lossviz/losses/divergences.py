@@ -142,10 +142,13 @@ KL_DIVERGENCE = Loss(
     reference="Kullback and Leibler (1951), On information and sufficiency, doi:10.1214/aoms/1177729694.",
     code=Code(
         pytorch='import torch.nn.functional as F\n\nloss = F.kl_div(pred.log(), target, reduction="batchmean")\n',
-        keras=None,
+        keras="import keras\n\n"
+        "log_target = keras.ops.log(keras.ops.where(target > 0, target, 1.0))\n"
+        "loss = keras.ops.mean(keras.ops.sum(target * (log_target - keras.ops.log(pred)), axis=-1))\n",
         optax="import jax.numpy as jnp\nimport optax\n\n"
         "loss = optax.losses.kl_divergence(jnp.log(pred), target).mean()\n",
-        note="PyTorch and Optax take the logarithm of the forecast.",
+        note="PyTorch and Optax take the logarithm of the forecast; Keras's kl_divergence clips both sides at 1e-7. "
+        "Where a class is 0 in both, these programs give NaN.",
     ),
 )
 
@@ -283,11 +286,11 @@ JS_DIVERGENCE = Loss(
     code=Code(
         pytorch="import torch\n\n"
         "middle = (pred + target) / 2\n"
-        "to_middle = torch.xlogy(target, target / middle) + torch.xlogy(pred, pred / middle)\n"
-        "loss = 0.5 * to_middle.sum(-1).mean()\n",
+        "own = torch.xlogy(target, target) + torch.xlogy(pred, pred)\n"
+        "shared = torch.xlogy(target + pred, middle)\n"
+        "loss = 0.5 * (own - shared).sum(-1).mean()\n",
         keras=None,
         optax=None,
-        note="Where a class is 0 in both, the quotient in this snippet is NaN.",
     ),
 )
 

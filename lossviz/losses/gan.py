@@ -503,8 +503,7 @@ WGAN = Loss(
     ),
     reference="Arjovsky, Chintala and Bottou (2017), Wasserstein GAN, arXiv:1701.07875.",
     code=Code(
-        pytorch="side = {side}\n"
-        'loss = fake.mean() - real.mean() if side == "discriminator" else -fake.mean()\n',
+        pytorch='side = {side}\nloss = fake.mean() - real.mean() if side == "discriminator" else -fake.mean()\n',
         keras=None,
         optax=None,
         note="The negative of the critic's loss estimates the distance, up to the critic's Lipschitz constant.",

@@ -131,7 +131,7 @@ SQUARED_HINGE = Loss(
     code=Code(
         pytorch="import torch\n\nloss = (torch.relu(1 - target * pred) ** 2).mean()\n",
         keras="import keras\n\nloss = keras.ops.mean(keras.losses.squared_hinge(target, pred))\n",
-        optax=None,
+        optax="import optax\n\nloss = (optax.losses.hinge_loss(pred, target) ** 2).mean()\n",
         note="Keras turns labels of 0 and 1 into -1 and +1 in silence.",
     ),
 )
@@ -356,7 +356,8 @@ MULTICLASS_HINGE = Loss(
         "loss = torch.relu(1 + rival - pred[label]).mean()\n",
         keras=None,
         optax="import optax\n\nloss = optax.losses.multiclass_hinge_loss(pred, target).mean()\n",
-        note="Where rivals tie, libraries choose different subgradients.",
+        note="Where rivals tie, libraries choose different subgradients. Keras's categorical_hinge is another loss: "
+        "rivals below 0 count as 0.",
     ),
 )
 

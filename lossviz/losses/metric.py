@@ -217,9 +217,12 @@ COSINE_EMBEDDING = Loss(
     reference="PyTorch documentation, torch.nn.CosineEmbeddingLoss.",
     code=Code(
         pytorch="import torch.nn.functional as F\n\nloss = F.cosine_embedding_loss(x1, x2, target, margin={margin})\n",
-        keras=None,
+        keras="import keras\n\n"
+        "cosine = -keras.losses.cosine_similarity(x1, x2)\n"
+        "apart = keras.ops.relu(cosine - {margin})\n"
+        "loss = keras.ops.mean(keras.ops.where(target > 0, 1 - cosine, apart))\n",
         optax="import jax.numpy as jnp\nimport optax\n\n"
-        "cosine = optax.losses.cosine_similarity(x1, x2)\n"
+        "cosine = optax.losses.cosine_similarity(x1, x2, epsilon=1e-24)\n"
         "loss = jnp.where(target > 0, 1 - cosine, jnp.maximum(cosine - {margin}, 0)).mean()\n",
         note="PyTorch adds 1e-12 to the squared lengths, which is felt near the zero vector only.",
     ),
@@ -555,7 +558,8 @@ TRIPLET_MARGIN = Loss(
         "loss = torch.relu(near - far + {margin}).mean()\n",
         keras=None,
         optax=None,
-        note="PyTorch's triplet_margin_loss with eps=0 is the same; it refuses a margin of 0.",
+        note="PyTorch's triplet_margin_loss with eps=0 is the same; it refuses a margin of 0. Optax's with eps=0 "
+        "agrees for p = 2 without swap; for p = 1 it adds up signed differences.",
     ),
 )
 
@@ -759,9 +763,12 @@ CIRCLE = Loss(
         'low = low.masked_fill(~same | itself, float("-inf")).logsumexp(-1)\n'
         'high = high.masked_fill(same, float("-inf")).logsumexp(-1)\n'
         "loss = torch.logaddexp(low + high, torch.zeros_like(low)).mean()\n",
-        keras=None,
+        keras="import keras\n\n"
+        "z = keras.ops.normalize(pred, axis=-1)\n"
+        "loss = keras.ops.mean(keras.losses.circle(target, z, gamma={gamma}, margin={m}))\n",
         optax=None,
-        note="In pytorch-metric-learning it is CircleLoss, whose default mean leaves out the rows that cost nothing.",
+        note="In pytorch-metric-learning it is CircleLoss, whose default mean leaves out the rows that cost nothing. "
+        "In Keras the gradient passes through the weights as well.",
     ),
 )
 

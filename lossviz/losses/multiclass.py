@@ -279,13 +279,20 @@ LABEL_SMOOTHING_CE = Loss(
         "label = F.one_hot(target, classes).to(pred.dtype)\n"
         "loss = F.cross_entropy(pred, (1 - smoothing) * label + smoothing / classes)\n",
         keras="import keras\n\n"
-        "one_hot = keras.ops.one_hot(target, pred.shape[1])\n"
+        "smoothing, spread, classes = {smoothing}, {spread}, pred.shape[1]\n"
+        'if spread == "others":\n'
+        "    smoothing = smoothing * classes / (classes - 1)\n"
+        "label = keras.ops.one_hot(target, classes)\n"
         "loss = keras.ops.mean(\n"
-        "    keras.losses.categorical_crossentropy(one_hot, pred, from_logits=True, label_smoothing={smoothing})\n"
+        "    keras.losses.categorical_crossentropy(label, pred, from_logits=True, label_smoothing=smoothing)\n"
         ")\n",
-        optax="import jax\nimport optax\n\n"
-        "labels = optax.losses.smooth_labels(jax.nn.one_hot(target, pred.shape[1]), {smoothing})\n"
-        "loss = optax.losses.softmax_cross_entropy(pred, labels).mean()\n",
+        optax="import jax\n"
+        "import optax\n\n"
+        "smoothing, spread, classes = {smoothing}, {spread}, pred.shape[1]\n"
+        'if spread == "others":\n'
+        "    smoothing = smoothing * classes / (classes - 1)\n"
+        "label = optax.losses.smooth_labels(jax.nn.one_hot(target, classes), smoothing)\n"
+        "loss = optax.losses.softmax_cross_entropy(pred, label).mean()\n",
         note="PyTorch's label_smoothing, Keras and Optax give spread = all.",
     ),
 )
@@ -923,8 +930,13 @@ BRIER = Loss(
         pytorch="import torch.nn.functional as F\n\n"
         "label = F.one_hot(target, pred.shape[1]).to(pred.dtype)\n"
         "loss = ((pred - label) ** 2).sum(-1).mean()\n",
-        keras=None,
-        optax=None,
+        keras="import keras\n\n"
+        "label = keras.ops.one_hot(target, pred.shape[1])\n"
+        "loss = pred.shape[1] * keras.ops.mean(keras.losses.mean_squared_error(label, pred))\n",
+        optax="import jax\n"
+        "import optax\n\n"
+        "label = jax.nn.one_hot(target, pred.shape[1])\n"
+        "loss = optax.losses.squared_error(pred, label).sum(-1).mean()\n",
         note="Keras's mean_squared_error on the one-hot label divides by K once more.",
     ),
 )

@@ -146,9 +146,12 @@ GENERALIZED_CE = Loss(
         "import torch.nn.functional as F\n\n"
         'log_p = -F.cross_entropy(pred, target, reduction="none")\n'
         "loss = (-torch.expm1({q} * log_p) / {q}).mean()\n",
-        keras=None,
+        keras="import keras\n\n"
+        "log_p = -keras.losses.sparse_categorical_crossentropy(target, pred, from_logits=True)\n"
+        "loss = keras.ops.mean(-keras.ops.expm1({q} * log_p) / {q})\n",
         optax=None,
-        note="The paper's truncated version, which drops rows with a small p, is another loss.",
+        note="Keras's categorical_generalized_cross_entropy takes probabilities and loses small q to rounding. "
+        "The paper's truncated version, which drops rows with a small p, is another loss.",
     ),
 )
 

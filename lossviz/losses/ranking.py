@@ -435,7 +435,9 @@ LISTNET = Loss(
     "doi:10.1145/1273496.1273513.",
     code=Code(
         pytorch="import torch.nn.functional as F\n\nloss = F.cross_entropy(scores, relevance.softmax(-1))\n",
-        keras=None,
+        keras="import keras\n\n"
+        "chances = keras.ops.softmax(relevance)\n"
+        "loss = keras.ops.mean(keras.losses.categorical_crossentropy(chances, scores, from_logits=True))\n",
         optax="import jax\nimport optax\n\n"
         "loss = optax.losses.ranking_softmax_loss(scores, jax.nn.softmax(relevance, axis=-1)).mean()\n",
         note="Optax's loss is the same only for labels that went through a softmax.",

@@ -452,7 +452,9 @@ MSLE = Loss(
         "import torch.nn.functional as F\n\n"
         "loss = F.mse_loss(torch.log1p(pred), torch.log1p(target))\n",
         keras="import keras\n\nloss = keras.ops.mean(keras.losses.mean_squared_logarithmic_error(target, pred))\n",
-        optax=None,
+        optax="import jax.numpy as jnp\n"
+        "import optax\n\n"
+        "loss = optax.losses.squared_error(jnp.log1p(pred), jnp.log1p(target)).mean()\n",
         note="Keras clips both sides at its epsilon, 1e-7, before the logarithm.",
     ),
 )

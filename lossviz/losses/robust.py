@@ -149,7 +149,7 @@ RMSE = Loss(
     reference="Legendre (1805), Nouvelles méthodes pour la détermination des orbites des comètes.",
     code=Code(
         pytorch="import torch.nn.functional as F\n\nloss = F.mse_loss(pred, target).sqrt()\n",
-        keras=None,
+        keras="import keras\n\nloss = keras.ops.sqrt(keras.ops.mean(keras.losses.mean_squared_error(target, pred)))\n",
         optax="import jax.numpy as jnp\nimport optax\n\n"
         "loss = jnp.sqrt(optax.losses.squared_error(pred, target).mean())\n",
         note="In scikit-learn, root_mean_squared_error is the same for one output.",
@@ -270,8 +270,19 @@ SMOOTH_L1 = Loss(
     reference="Girshick (2015), Fast R-CNN, arXiv:1504.08083.",
     code=Code(
         pytorch="import torch.nn.functional as F\n\nloss = F.smooth_l1_loss(pred, target, beta={beta})\n",
-        keras=None,
-        optax=None,
+        keras="import keras\n\n"
+        "beta = {beta}\n"
+        "if beta > 0:\n"
+        "    loss = keras.ops.mean(keras.losses.huber(target, pred, delta=beta)) / beta\n"
+        "else:\n"
+        "    loss = keras.ops.mean(keras.losses.mean_absolute_error(target, pred))\n",
+        optax="import jax.numpy as jnp\n"
+        "import optax\n\n"
+        "beta = {beta}\n"
+        "if beta > 0:\n"
+        "    loss = optax.losses.huber_loss(pred, target, delta=beta).mean() / beta\n"
+        "else:\n"
+        "    loss = jnp.abs(pred - target).mean()\n",
         note="Keras and Optax have Huber's loss alone; with delta = beta it is beta times this.",
     ),
 )

@@ -186,8 +186,9 @@ COSINE_SIMILARITY = Loss(
         pytorch="import torch.nn.functional as F\n\n"
         "loss = (1 - F.cosine_similarity(x1, x2, dim=-1, eps={eps})).mean()\n",
         keras="import keras\n\nloss = 1 + keras.ops.mean(keras.losses.cosine_similarity(x1, x2))\n",
-        optax="import optax\n\nloss = optax.losses.cosine_distance(x1, x2, epsilon={eps}).mean()\n",
-        note="Keras gives minus the cosine, so 1 is added; its own, fixed epsilon matters near the zero vector only.",
+        optax="import optax\n\nloss = optax.losses.cosine_distance(x1, x2, epsilon={eps} ** 2).mean()\n",
+        note="Keras gives minus the cosine, so 1 is added; its own, fixed epsilon matters near the zero vector only. "
+        "Optax compares epsilon with squared lengths.",
     ),
 )
 

@@ -175,7 +175,7 @@ SPARSEMAX_LOSS = Loss(
         "right = pred.gather(-1, target[:, None])[:, 0]\n"
         "loss = ((p * pred).sum(-1) + (1 - (p**2).sum(-1)) / 2 - right).mean()\n",
         keras=None,
-        optax=None,
+        optax="import optax\n\nloss = optax.losses.multiclass_sparsemax_loss(pred, target).mean()\n",
         note="The entmax package calls it sparsemax_loss as well.",
     ),
 )

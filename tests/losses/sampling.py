@@ -133,7 +133,6 @@ class Sample:
             loss is detached by definition, so that they cannot.
         float32: relative error allowed in float32; ``None`` where a sign or a rank may flip.
         unbatched: why ``vmap`` cannot batch the loss; empty where it can.
-        only_defaults: the snippets of other libraries are right at the default parameters only.
     """
 
     draw: Callable[[Source], Inputs]
@@ -154,7 +153,6 @@ class Sample:
     difference: float | None = 1e-6
     float32: float | None = 2e-5
     unbatched: str = ""
-    only_defaults: bool = False
 
 
 # --- the geometries that several losses share; take one and change what differs with dataclasses.replace

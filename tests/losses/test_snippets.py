@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from loss_samples import EVERY_SETTING, draw
+from loss_samples import EVERY_LOSS, EVERY_SETTING, draw, sample_of
 from networks import sequential
 from sampling import Inputs
 from torch import nn
@@ -62,6 +62,17 @@ def test_the_pytorch_program_gives_our_value_and_gradients(loss: Loss, params: d
             torch.testing.assert_close(
                 found, slopes[name], rtol=1e-9, atol=1e-9 * (1 + float(slopes[name].abs().max()))
             )
+
+
+@EVERY_LOSS
+def test_the_pytorch_program_holds_at_the_ends_of_the_domain(loss: Loss) -> None:
+    if loss.models or loss.key == "kl_divergence":  # whose note says where it is NaN
+        return
+    for inputs in sample_of(loss).extremes(torch.float64):
+        value, _ = lossviz.value_and_grad(loss, inputs)
+        torch.testing.assert_close(
+            run(program(loss, "pytorch", inputs))[0]["loss"].detach(), value, rtol=1e-9, atol=1e-9
+        )
 
 
 FULL = torch.float64

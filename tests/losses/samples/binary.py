@@ -12,7 +12,6 @@ SAMPLES: dict[str, Sample] = {
         ),
         extremes=lambda d: [{"pred": of(d, 0, 0, 1, 1, 1e-30), "target": of(d, 0, 1, 0, 1, 1)}],
         mirror=lambda inputs, _: {"pred": 1 - inputs["pred"], "target": 1 - inputs["target"]},
-        only_defaults=True,
     ),
     "sigmoid_focal": replace(
         BINARY,

@@ -18,7 +18,7 @@ def _weighted_extremes(dtype: torch.dtype) -> list[Inputs]:
 
 
 SAMPLES: dict[str, Sample] = {
-    "bce_with_logits": replace(BINARY, draw=_soft_labels, only_defaults=True),
+    "bce_with_logits": replace(BINARY, draw=_soft_labels),
     "cross_entropy": replace(
         CLASS_LOGITS,
         draw=_weighted,
@@ -29,7 +29,6 @@ SAMPLES: dict[str, Sample] = {
         ),
         extremes=_weighted_extremes,
         axis={"weight": None},
-        only_defaults=True,
     ),
     "softmax_focal": replace(
         CLASS_LOGITS,

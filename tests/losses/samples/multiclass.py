@@ -25,7 +25,7 @@ SAMPLES: dict[str, Sample] = {
         draw=lambda s: {"pred": s.reals(s.rows, CLASSES).log_softmax(-1), "target": s.labels(CLASSES, s.rows)},
         extremes=_log_probabilities,
     ),
-    "label_smoothing_ce": replace(CLASS_LOGITS, only_defaults=True),
+    "label_smoothing_ce": CLASS_LOGITS,
     "class_balanced_ce": replace(
         CLASS_LOGITS,
         bad=(
