@@ -1,10 +1,11 @@
 """Losses between sequences of scores and sequences of labels."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import ctc_loss
+from torch.nn.functional import ctc_loss, pad
 
 from lossviz.losses._checks import (
     check_between,
@@ -15,6 +16,7 @@ from lossviz.losses._checks import (
     require_index,
 )
 from lossviz.losses.entry import (
+    NOT_APPLICABLE,
     Code,
     Inputs,
     Line,
@@ -91,12 +93,43 @@ def _smoothed_line(*, pred: Tensor, target: Tensor, pad_index: int, smoothing: f
     )
 
 
+def _p(*, pred: Tensor, **_: object) -> Tensor:
+    return _log_p(pred=pred).exp()
+
+
+def _by_logits(by_log_p: Tensor, pred: Tensor) -> Tensor:
+    """From slopes by the log-probabilities to those by the logits: ``[j = k] - p_k`` times each, summed over j."""
+    return by_log_p - _p(pred=pred) * by_log_p.sum(-1, keepdim=True)
+
+
+def _is_label(*, pred: Tensor, target: Tensor, **_: object) -> Tensor:
+    return (target[..., None] == torch.arange(pred.shape[-1], device=pred.device)).to(pred.dtype)
+
+
+def _label_slope(*, pred: Tensor, target: Tensor, **_: object) -> Tensor:
+    return _is_label(pred=pred, target=target) - _p(pred=pred)
+
+
+def _token_slope(*, pred: Tensor, target: Tensor, pad_index: int) -> Tensor:
+    real = _real(pred=pred, target=target, pad_index=pad_index)
+    return -real[..., None] * _label_slope(pred=pred, target=target)
+
+
+def _label_sum_line(*, pred: Tensor, target: Tensor, pad_index: int, smoothing: float) -> Tensor:
+    return _label_line(pred=pred, target=target, pad_index=pad_index, smoothing=smoothing).sum(-1)
+
+
+def _smoothed_slope(*, pred: Tensor, target: Tensor, pad_index: int, smoothing: float) -> Tensor:
+    return _by_logits(-_label_line(pred=pred, target=target, pad_index=pad_index, smoothing=smoothing), pred)
+
+
 _TOKENS = {
     "pred": "logits, (N, T, K)",
     "target": "token, 0 to K - 1, or pad_index where padded, (N, T) int64",
 }
 _PAD = Number("Tokens with this label are padding and left out.", 0, -100, 1_000_000, integer=True)
 _LOG_P = Line(r"\ln p_k = z_k - \ln \sum_j e^{z_j}", _log_p)
+_P = Line(r"\frac{\partial}{\partial z_k} \ln \sum_j e^{z_j} = \frac{e^{z_k}}{\sum_j e^{z_j}} = p_k", _p)
 _REAL = Line(r"m = [y \ne \text{pad}]", _real)
 _FAR_OFF = {"pred": [[[0.0, 0.0, 1e6]]], "target": [[1]]}
 _TOKEN_MEAN = (
@@ -141,6 +174,19 @@ SEQ_CROSS_ENTROPY = Loss(
     grad=_tokens_grad,
     formula=(_REAL, _LOG_P, Line(r"\ell = -m \ln p_y", _token_line)),
     gradient=r"\frac{\partial \ell}{\partial z_k} = m \left(p_k - [k = y]\right)",
+    derivation=(
+        _P,
+        Line(
+            r"\frac{\partial \ln p_y}{\partial z_k} = "
+            r"\frac{\partial}{\partial z_k} \left(z_y - \ln \sum_j e^{z_j}\right) = [k = y] - p_k",
+            _label_slope,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial z_k} = -m \frac{\partial \ln p_y}{\partial z_k} = "
+            r"m \left(p_k - [k = y]\right)",
+            _token_slope,
+        ),
+    ),
     params={"pad_index": _PAD},
     properties=Properties(
         convex_in_logits=yes(_ALL_LOGITS),
@@ -148,6 +194,7 @@ SEQ_CROSS_ENTROPY = Loss(
         lipschitz=yes(_ALL_LOGITS, constant=lambda _: math.sqrt(2)),
         smooth=yes(_ALL_LOGITS, constant=lambda _: 0.5),
         scale_invariant=no(_ALL_LOGITS, {"pred": [[[0.0, 0.0, 1.0]]], "target": [[2]]}),
+        needs_pairs=NOT_APPLICABLE,
     ),
     pitfalls=(
         _TOKEN_MEAN,
@@ -159,7 +206,11 @@ SEQ_CROSS_ENTROPY = Loss(
     code=Code(
         pytorch="import torch.nn.functional as F\n\n"
         "loss = F.cross_entropy(pred.movedim(-1, 1), target, ignore_index={pad_index})\n",
-        keras=None,
+        keras="import keras\n\n"
+        "real = target != {pad_index}\n"
+        "label = keras.ops.where(real, target, 0)\n"
+        "losses = keras.losses.sparse_categorical_crossentropy(label, pred, from_logits=True)\n"
+        'loss = keras.ops.sum(keras.ops.where(real, losses, 0.0)) / keras.ops.sum(keras.ops.cast(real, "float32"))\n',
         optax="import jax.numpy as jnp\nimport optax\n\n"
         "real = target != {pad_index}\n"
         "label = jnp.where(real, target, 0)\n"
@@ -214,6 +265,18 @@ SEQ_LABEL_SMOOTHED_CE = Loss(
         Line(r"\ell = -\sum_k q_k \ln p_k", _smoothed_line),
     ),
     gradient=r"\frac{\partial \ell}{\partial z_k} = m\,p_k - q_k",
+    derivation=(
+        _P,
+        Line(
+            r"\sum_j q_j = m \left(1 - \varepsilon + K \cdot \frac{\varepsilon}{K}\right) = m",
+            _label_sum_line,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial z_k} = -\sum_j q_j \frac{\partial \ln p_j}{\partial z_k} = "
+            r"-\sum_j q_j \left([j = k] - p_k\right) = m\,p_k - q_k",
+            _smoothed_slope,
+        ),
+    ),
     params={
         "pad_index": _PAD,
         "smoothing": Number("Share of the label that is spread evenly over all classes.", 0.1, 0.0, 1.0),
@@ -224,6 +287,7 @@ SEQ_LABEL_SMOOTHED_CE = Loss(
         lipschitz=yes(_ALL_LOGITS, constant=lambda _: math.sqrt(2)),
         smooth=yes(_ALL_LOGITS, constant=lambda _: 0.5),
         scale_invariant=no(_ALL_LOGITS, {"pred": [[[0.0, 0.0, 1.0]]], "target": [[2]]}),
+        needs_pairs=NOT_APPLICABLE,
     ),
     pitfalls=(
         "The spread share goes to all K classes here and in PyTorch, to the K - 1 wrong ones in fairseq, and in some "
@@ -240,13 +304,17 @@ SEQ_LABEL_SMOOTHED_CE = Loss(
         "loss = F.cross_entropy(\n"
         "    pred.movedim(-1, 1), target, ignore_index={pad_index}, label_smoothing={smoothing}\n"
         ")\n",
-        keras=None,
+        keras="import keras\n\n"
+        "real = target != {pad_index}\n"
+        "label = keras.ops.one_hot(keras.ops.where(real, target, 0), pred.shape[-1])\n"
+        "losses = keras.losses.categorical_crossentropy(label, pred, from_logits=True, label_smoothing={smoothing})\n"
+        'loss = keras.ops.sum(keras.ops.where(real, losses, 0.0)) / keras.ops.sum(keras.ops.cast(real, "float32"))\n',
         optax="import jax\nimport optax\n\n"
         "real = target != {pad_index}\n"
         "label = optax.losses.smooth_labels(jax.nn.one_hot(target, pred.shape[-1]), {smoothing})\n"
         "losses = optax.losses.softmax_cross_entropy(pred, label)\n"
         "loss = (losses * real).sum() / real.sum()\n",
-        note="PyTorch and Optax spread the share over all K classes.",
+        note="PyTorch, Keras and Optax spread the share over all K classes.",
     ),
 )
 
@@ -333,24 +401,34 @@ _NEVER = -1e30
 
 def _with_blanks(*, target: Tensor, **_: object) -> Tensor:
     """The labels with a blank before, between and after them, (N, 2 L + 1)."""
-    pairs = torch.stack([torch.zeros_like(target), target], -1).flatten(1)
-    return torch.cat([pairs, torch.zeros_like(target[:, :1])], -1)
+    return pad(torch.stack([torch.zeros_like(target), target], -1).flatten(1), (0, 1))
 
 
-def _ctc_forward(*, pred: Tensor, target: Tensor, input_lengths: Tensor, target_lengths: Tensor) -> Tensor:
-    """Log-probability of all prefixes that end at state s in the last frame, (N, 2 L + 1)."""
+def _ctc_states(*, pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """States (N, 2 L + 1), their log-probabilities (N, T, 2 L + 1), and whether one may come from the last but one."""
     # Labels beyond the length may be anything; no path that counts passes them.
     states = _with_blanks(target=target).clamp(0, pred.shape[2] - 1)
     emit = _log_p(pred=pred).gather(2, states[:, None].expand(-1, pred.shape[1], -1))
     place = torch.arange(states.shape[1], device=pred.device)
-    may_skip = (states != 0) & (place >= 2) & (states != states.roll(2, -1))
-    alpha = emit[:, 0].masked_fill(place >= 2, _NEVER)
+    return states, emit, (states != 0) & (place >= 2) & (states != states.roll(2, -1))
+
+
+def _ctc_prefixes(*, pred: Tensor, target: Tensor, input_lengths: Tensor, **_: object) -> Tensor:
+    """Log-probability of all prefixes that end at state s in frame t, (N, T, 2 L + 1); the last one is repeated."""
+    states, emit, may_skip = _ctc_states(pred=pred, target=target)
+    place = torch.arange(states.shape[1], device=pred.device)
+    alpha = [emit[:, 0].masked_fill(place >= 2, _NEVER)]
     for t in range(1, pred.shape[1]):
-        step = alpha.roll(1, -1).masked_fill(place < 1, _NEVER)
-        skip = alpha.roll(2, -1).masked_fill(~may_skip, _NEVER)
-        following = torch.stack([alpha, step, skip]).logsumexp(0) + emit[:, t]
-        alpha = torch.where((t < input_lengths)[:, None], following, alpha)
-    return alpha
+        step = alpha[-1].roll(1, -1).masked_fill(place < 1, _NEVER)
+        skip = alpha[-1].roll(2, -1).masked_fill(~may_skip, _NEVER)
+        following = torch.stack([alpha[-1], step, skip]).logsumexp(0) + emit[:, t]
+        alpha.append(torch.where((t < input_lengths)[:, None], following, alpha[-1]))
+    return torch.stack(alpha, 1)
+
+
+def _ctc_forward(**both: Any) -> Tensor:
+    """Log-probability of all prefixes that end at state s in the last frame, (N, 2 L + 1)."""
+    return _ctc_prefixes(**both)[:, -1]
 
 
 def _ctc_line(*, pred: Tensor, target: Tensor, input_lengths: Tensor, target_lengths: Tensor) -> Tensor:
@@ -359,6 +437,41 @@ def _ctc_line(*, pred: Tensor, target: Tensor, input_lengths: Tensor, target_len
     last = 2 * target_lengths[:, None]
     total = alpha.masked_fill((place != last) & (place != last - 1), _NEVER).logsumexp(-1)
     return torch.where(total < _NEVER / 2, torch.full_like(total, math.inf), -total)
+
+
+def _ctc_suffixes(*, pred: Tensor, target: Tensor, input_lengths: Tensor, target_lengths: Tensor) -> Tensor:
+    """Log-probability of all that may follow state s in frame t, (N, T, 2 L + 1); 0 or never in the last frame."""
+    states, emit, may_skip = _ctc_states(pred=pred, target=target)
+    place = torch.arange(states.shape[1], device=pred.device)
+    last = 2 * target_lengths[:, None]
+    end = torch.zeros_like(emit[:, 0]).masked_fill((place != last) & (place != last - 1), _NEVER)
+    beta = [end]
+    for t in range(pred.shape[1] - 1, 0, -1):
+        entered = beta[0] + emit[:, t]
+        step = entered.roll(-1, -1).masked_fill(place == states.shape[1] - 1, _NEVER)
+        skip = entered.masked_fill(~may_skip, _NEVER).roll(-2, -1)
+        before = torch.stack([entered, step, skip]).logsumexp(0)
+        beta.insert(0, torch.where((t < input_lengths)[:, None], before, end))
+    return torch.stack(beta, 1)
+
+
+def _ctc_chances(*, pred: Tensor, input_lengths: Tensor, **both: Any) -> Tensor:
+    """Probability of state s in frame t, given the labels, (N, T, 2 L + 1); 0 where a frame does not count."""
+    own = {"pred": pred, "input_lengths": input_lengths, **both}
+    loss = _ctc_line(**own)[:, None, None]
+    # Where no path fits, all of them are never, whatever is added.
+    chances = (_ctc_prefixes(**own) + _ctc_suffixes(**own) + loss.masked_fill(loss.isinf(), 0.0)).exp()
+    counts = torch.arange(pred.shape[1], device=pred.device) < input_lengths[:, None]
+    return chances * counts[..., None]
+
+
+def _ctc_by_log_p(*, pred: Tensor, target: Tensor, **both: Any) -> Tensor:
+    states, _, _ = _ctc_states(pred=pred, target=target)
+    return -_ctc_chances(pred=pred, target=target, **both) @ _is_label(pred=pred, target=states)
+
+
+def _ctc_slope(*, pred: Tensor, **both: Any) -> Tensor:
+    return _by_logits(_ctc_by_log_p(pred=pred, **both), pred)
 
 
 _TRADE_OFF = (
@@ -404,6 +517,28 @@ CTC = Loss(
         Line(r"\ell = -\ln \left(\alpha_T(2 L + 1) + \alpha_T(2 L)\right)", _ctc_line),
     ),
     gradient=r"\frac{\partial \ell}{\partial z_{t,k}} = p_{t,k} - \Pr(\text{frame } t \text{ emits } k \mid y)",
+    derivation=(
+        Line(
+            r"\ln \beta_t(i) = \ln \sum_{j} \beta_{t + 1}(j)\, p_{t + 1, s_j}, \quad j \in \{i, i + 1\}, "
+            r"\text{ and } i + 2 \text{ if } s_{i + 2} \ne \varnothing, s_{i + 2} \ne s_i; "
+            r"\quad \beta_T(2 L + 1) = \beta_T(2 L) = 1",
+            _ctc_suffixes,
+        ),
+        Line(
+            r"\gamma_t(i) = \Pr(\text{state } i \text{ in frame } t \mid y) = \alpha_t(i)\, \beta_t(i)\, e^{\ell}",
+            _ctc_chances,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial \ln p_{t,k}} = "
+            r"-\frac{p_{t,k}}{\Pr(y)} \frac{\partial \Pr(y)}{\partial p_{t,k}} = -\sum_{i : s_i = k} \gamma_t(i)",
+            _ctc_by_log_p,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial z_{t,k}} = \sum_j \frac{\partial \ell}{\partial \ln p_{t,j}} "
+            r"\left([j = k] - p_{t,k}\right) = p_{t,k} - \sum_{i : s_i = k} \gamma_t(i)",
+            _ctc_slope,
+        ),
+    ),
     params={},
     properties=Properties(
         convex_in_logits=no("all real logits: two different alignments are each better than their mean", *_TRADE_OFF),
@@ -427,12 +562,14 @@ CTC = Loss(
         pytorch="import torch.nn.functional as F\n\n"
         "log_p = F.log_softmax(pred, -1).transpose(0, 1)\n"
         'loss = F.ctc_loss(log_p, target, input_lengths, target_lengths, reduction="none").mean()\n',
-        keras=None,
+        keras="import keras\n\n"
+        "losses = keras.ops.ctc_loss(target, pred, target_lengths, input_lengths, mask_index=0)\n"
+        "loss = keras.ops.mean(losses)\n",
         optax="import jax.numpy as jnp\nimport optax\n\n"
         "frame_padding = 1.0 * (jnp.arange(pred.shape[1]) >= input_lengths[:, None])\n"
         "label_padding = 1.0 * (jnp.arange(target.shape[1]) >= target_lengths[:, None])\n"
         "loss = optax.losses.ctc_loss(pred, frame_padding, target, label_padding).mean()\n",
-        note="Keras takes no lengths: it counts the labels that are not 0.",
+        note="Keras's losses.ctc takes no lengths: it counts the labels that are not 0.",
     ),
     outputs=_ctc_outputs,
 )
@@ -514,6 +651,43 @@ def _rnnt_line(*, pred: Tensor, target: Tensor, input_lengths: Tensor, target_le
     return -ends[torch.arange(len(pred), device=pred.device), input_lengths - 1, target_lengths]
 
 
+def _after(*, pred: Tensor, target: Tensor, input_lengths: Tensor, target_lengths: Tensor) -> Tensor:
+    """Log-probability of all paths from each point to the end, (N, T, L + 1), point by point."""
+    blank, label = _moves(_log_p(pred=pred), target)
+    never = torch.full_like(blank[:, 0, 0], _NEVER)
+    ways = [[never] * (pred.shape[2] + 1) for _ in range(pred.shape[1] + 1)]
+    for t in reversed(range(pred.shape[1])):
+        for u in reversed(range(pred.shape[2])):
+            end = (input_lengths == t + 1) & (target_lengths == u)
+            up = ways[t + 1][u].masked_fill(end, 0.0) + blank[:, t, u]
+            right = ways[t][u + 1] + (label[:, t, u] if u < label.shape[2] else 0)
+            ways[t][u] = torch.stack([up, right]).logsumexp(0)
+    return torch.stack([torch.stack(row[:-1], -1) for row in ways[:-1]], 1)
+
+
+def _passed(**both: Any) -> Tensor:
+    return (_lattice(**both) + _after(**both) + _rnnt_line(**both)[:, None, None]).exp()
+
+
+def _rnnt_by_log_p(*, pred: Tensor, target: Tensor, **both: Any) -> Tensor:
+    own = {"pred": pred, "target": target, **both}
+    label = _label_move_line(pred=pred, target=target) + _after(**own)[:, :, 1:]
+    reached = _lattice(**own) + _rnnt_line(**own)[:, None, None]
+    by_label = torch.cat([(reached[:, :, :-1] + label).exp(), torch.zeros_like(reached[:, :, :1])], 2)
+    # What goes on from a point by no label goes on by a blank, and from the end out of the lattice.
+    by_blank = _passed(**own) - by_label
+    labels = pad(target, (0, 1))[:, None].expand(-1, pred.shape[1], -1)
+    blanks = torch.zeros_like(labels)
+    return -(
+        by_blank[..., None] * _is_label(pred=pred, target=blanks)
+        + by_label[..., None] * _is_label(pred=pred, target=labels)
+    )
+
+
+def _rnnt_slope(*, pred: Tensor, **both: Any) -> Tensor:
+    return _by_logits(_rnnt_by_log_p(pred=pred, **both), pred)
+
+
 _BLANK, _LABEL = [20.0, 0.0], [0.0, 20.0]
 
 RNNT = Loss(
@@ -545,6 +719,25 @@ RNNT = Loss(
     ),
     gradient=r"\frac{\partial \ell}{\partial z_{t,u,k}} = \Pr((t, u) \text{ passed} \mid y)\, p_{t,u,k} - "
     r"\Pr((t, u) \text{ passed, } k \text{ emitted} \mid y)",
+    derivation=(
+        Line(
+            r"c_{t,u} = \ln \left(e^{b_{t,u} + c_{t + 1,u}} + e^{y_{t,u} + c_{t,u + 1}}\right), "
+            r"\quad c_{T,L} = b_{T,L}",
+            _after,
+        ),
+        Line(r"\gamma_{t,u} = \Pr((t, u) \text{ passed} \mid y) = e^{a_{t,u} + c_{t,u} + \ell}", _passed),
+        Line(
+            r"\frac{\partial \ell}{\partial \ln p_{t,u,k}} = -\eta_{t,u,k}: \quad "
+            r"\eta_{t,u,y_{u + 1}} = e^{a_{t,u} + y_{t,u} + c_{t,u + 1} + \ell}, \; "
+            r"\eta_{t,u,\varnothing} = \gamma_{t,u} - \eta_{t,u,y_{u + 1}}, \text{ else } 0",
+            _rnnt_by_log_p,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial z_{t,u,k}} = -\sum_j \eta_{t,u,j} \left([j = k] - p_{t,u,k}\right) = "
+            r"\gamma_{t,u}\, p_{t,u,k} - \eta_{t,u,k}",
+            _rnnt_slope,
+        ),
+    ),
     params={},
     properties=Properties(
         convex_in_logits=no(
