@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, relu
@@ -26,6 +27,7 @@ from lossviz.losses.entry import (
     Properties,
     no,
     number_of_values,
+    pairs,
     yes,
 )
 
@@ -112,6 +114,28 @@ def _minimax_line(*, real: Tensor, fake: Tensor, side: str) -> Tensor:
     return _called_fake(real=real, fake=fake, side=side) + d_fake if _is_critic(side) else -d_fake
 
 
+def _chance_real(score: Tensor) -> Tensor:
+    """The logistic function, written out."""
+    return 1 / (1 + (-score).exp())
+
+
+def _called_fake_slope(*, real: Tensor, fake: Tensor, side: str) -> Tensor:
+    return -_chance_real(-real)
+
+
+def _called_real_slope(*, real: Tensor, fake: Tensor, side: str) -> Tensor:
+    return _chance_real(fake)
+
+
+def _minimax_slope(*, real: Tensor, fake: Tensor, side: str) -> Tensor:
+    slope = _called_real_slope(real=real, fake=fake, side=side)
+    return slope if _is_critic(side) else -slope
+
+
+_CALLED_FAKE_SLOPE = Line(r"\frac{d a}{d r} = \frac{-e^{-r}}{1 + e^{-r}} = -\sigma(-r)", _called_fake_slope)
+_CALLED_REAL_SLOPE = Line(r"\frac{d b}{d f} = \frac{e^{f}}{1 + e^{f}} = \sigma(f)", _called_real_slope)
+
+
 GAN_MINIMAX = Loss(
     key="gan_minimax",
     name="GAN (minimax)",
@@ -132,6 +156,15 @@ GAN_MINIMAX = Loss(
     ),
     gradient=r"\frac{\partial \ell_D}{\partial r} = -\sigma(-r), \quad "
     r"\frac{\partial \ell_D}{\partial f} = \sigma(f), \quad \frac{\partial \ell_G}{\partial f} = -\sigma(f)",
+    derivation=(
+        _CALLED_FAKE_SLOPE,
+        _CALLED_REAL_SLOPE,
+        Line(
+            r"\frac{\partial \ell_D}{\partial f} = \frac{d b}{d f} = \sigma(f), \quad "
+            r"\frac{\partial \ell_G}{\partial f} = -\frac{d b}{d f} = -\sigma(f)",
+            _minimax_slope,
+        ),
+    ),
     params={"side": _SIDE},
     properties=Properties(
         convex_in_pred=no(
@@ -200,6 +233,15 @@ def _nonsaturating_line(*, real: Tensor, fake: Tensor, side: str) -> Tensor:
     return _called_fake(real=real, fake=fake, side=side) + _called_real(real=real, fake=fake, side=side)
 
 
+def _wished_real_slope(*, real: Tensor, fake: Tensor, side: str) -> Tensor:
+    return -_chance_real(-fake)
+
+
+def _nonsaturating_slope(*, real: Tensor, fake: Tensor, side: str) -> Tensor:
+    slope = _called_real_slope if _is_critic(side) else _wished_real_slope
+    return slope(real=real, fake=fake, side=side)
+
+
 GAN_NONSATURATING = Loss(
     key="gan_nonsaturating",
     name="GAN (non-saturating)",
@@ -220,6 +262,16 @@ GAN_NONSATURATING = Loss(
     ),
     gradient=r"\frac{\partial \ell_D}{\partial r} = -\sigma(-r), \quad "
     r"\frac{\partial \ell_D}{\partial f} = \sigma(f), \quad \frac{\partial \ell_G}{\partial f} = -\sigma(-f)",
+    derivation=(
+        _CALLED_FAKE_SLOPE,
+        _CALLED_REAL_SLOPE,
+        Line(r"\frac{d \ell_G}{d f} = \frac{-e^{-f}}{1 + e^{-f}} = -\sigma(-f)", _wished_real_slope),
+        Line(
+            r"\frac{\partial \ell_D}{\partial f} = \frac{d b}{d f} = \sigma(f), \quad "
+            r"\frac{\partial \ell_G}{\partial f} = -\sigma(-f)",
+            _nonsaturating_slope,
+        ),
+    ),
     params={"side": _SIDE},
     properties=Properties(
         convex_in_pred=yes(_SCORES),
@@ -294,6 +346,10 @@ def _lsgan_line(*, real: Tensor, fake: Tensor, side: str, a: float, b: float, c:
     return 0.5 * (u * u + v * v) if _is_critic(side) else 0.5 * v * v
 
 
+def _off_fake_slope(*, fake: Tensor, **_: object) -> Tensor:
+    return torch.ones_like(fake)
+
+
 LSGAN = Loss(
     key="lsgan",
     name="Least-squares GAN",
@@ -314,6 +370,19 @@ LSGAN = Loss(
     ),
     gradient=r"\frac{\partial \ell_D}{\partial r} = r - b, \quad "
     r"\frac{\partial \ell_D}{\partial f} = f - a, \quad \frac{\partial \ell_G}{\partial f} = f - c",
+    derivation=(
+        Line(r"\frac{d v_D}{d f} = \frac{d v_G}{d f} = 1", _off_fake_slope),
+        Line(
+            r"\frac{\partial \ell_D}{\partial v_D} = \tfrac{1}{2} \cdot 2 v_D = v_D, \quad "
+            r"\frac{\partial \ell_G}{\partial v_G} = v_G",
+            _off_fake,
+        ),
+        Line(
+            r"\frac{\partial \ell_D}{\partial f} = v_D \cdot 1 = f - a, \quad "
+            r"\frac{\partial \ell_G}{\partial f} = v_G \cdot 1 = f - c",
+            _off_fake,
+        ),
+    ),
     params={
         "side": _SIDE,
         "a": Number("The critic's label for generated samples.", 0.0, -10.0, 10.0),
@@ -385,6 +454,18 @@ def _gan_hinge_line(*, real: Tensor, fake: Tensor, side: str) -> Tensor:
     return _real_short_of_margin(real=real) + _fake_short_of_margin(fake=fake) if _is_critic(side) else 0 - fake
 
 
+def _real_short_slope(*, real: Tensor, **_: object) -> Tensor:
+    return -(real < 1).to(real.dtype)
+
+
+def _fake_short_slope(*, fake: Tensor, **_: object) -> Tensor:
+    return (fake > -1).to(fake.dtype)
+
+
+def _gan_hinge_slope(*, fake: Tensor, side: str, **_: object) -> Tensor:
+    return _fake_short_slope(fake=fake) if _is_critic(side) else -torch.ones_like(fake)
+
+
 GAN_HINGE = Loss(
     key="gan_hinge",
     name="GAN (hinge)",
@@ -403,8 +484,17 @@ GAN_HINGE = Loss(
         Line(r"v = \max(0, 1 + f)", _fake_short_of_margin),
         Line(r"\ell_D = u + v, \quad \ell_G = -f", _gan_hinge_line),
     ),
-    gradient=r"\frac{\partial \ell_D}{\partial r} = -1[r < 1], \quad "
-    r"\frac{\partial \ell_D}{\partial f} = 1[f > -1], \quad \frac{\partial \ell_G}{\partial f} = -1",
+    gradient=r"\frac{\partial \ell_D}{\partial r} = -[r < 1], \quad "
+    r"\frac{\partial \ell_D}{\partial f} = [f > -1], \quad \frac{\partial \ell_G}{\partial f} = -1",
+    derivation=(
+        Line(r"\frac{d u}{d r} = -[1 - r > 0] = -[r < 1]", _real_short_slope),
+        Line(r"\frac{d v}{d f} = [1 + f > 0] = [f > -1]", _fake_short_slope),
+        Line(
+            r"\frac{\partial \ell_D}{\partial f} = \frac{d v}{d f} = [f > -1], \quad "
+            r"\frac{\partial \ell_G}{\partial f} = -1",
+            _gan_hinge_slope,
+        ),
+    ),
     params={"side": _SIDE},
     properties=Properties(
         convex_in_pred=yes(_SCORES),
@@ -469,6 +559,15 @@ def _wgan_line(*, real: Tensor, fake: Tensor, side: str) -> Tensor:
     return -_gap(real=real, fake=fake, side=side) if _is_critic(side) else 0 - fake
 
 
+def _gap_slope(*, fake: Tensor, **_: object) -> Tensor:
+    return -torch.ones_like(fake)
+
+
+def _wgan_slope(*, fake: Tensor, side: str, **_: object) -> Tensor:
+    slope = _gap_slope(fake=fake)
+    return -slope if _is_critic(side) else slope
+
+
 WGAN = Loss(
     key="wgan",
     name="Wasserstein GAN",
@@ -488,6 +587,14 @@ WGAN = Loss(
     ),
     gradient=r"\frac{\partial \ell_D}{\partial r} = -1, \quad "
     r"\frac{\partial \ell_D}{\partial f} = 1, \quad \frac{\partial \ell_G}{\partial f} = -1",
+    derivation=(
+        Line(r"\frac{\partial g}{\partial f} = -1", _gap_slope),
+        Line(
+            r"\frac{\partial \ell_D}{\partial f} = -\frac{\partial g}{\partial f} = 1, \quad "
+            r"\frac{\partial \ell_G}{\partial f} = -1",
+            _wgan_slope,
+        ),
+    ),
     params={"side": _SIDE},
     properties=Properties(
         convex_in_pred=yes(_SCORES),
@@ -568,6 +675,25 @@ def _relativistic_line(*, real: Tensor, fake: Tensor, side: str, variant: str) -
     return _log_one_plus_exp(-u) if variant == "paired" else _log_one_plus_exp(-u) + _log_one_plus_exp(v)
 
 
+def _ahead_slope(*, real: Tensor, fake: Tensor, side: str, variant: str) -> Tensor:
+    u = _real_ahead(real=real, fake=fake, side=side, variant=variant)
+    v = _fake_ahead(real=real, fake=fake, side=side, variant=variant)
+    return -_chance_real(-u if _is_critic(side) else -v)
+
+
+def _behind_slope(*, real: Tensor, fake: Tensor, side: str, variant: str) -> Tensor:
+    u = _real_ahead(real=real, fake=fake, side=side, variant=variant)
+    v = _fake_ahead(real=real, fake=fake, side=side, variant=variant)
+    return torch.zeros_like(u) if variant == "paired" else _chance_real(v if _is_critic(side) else u)
+
+
+def _relativistic_slope(*, real: Tensor, fake: Tensor, side: str, variant: str) -> Tensor:
+    alpha = _ahead_slope(real=real, fake=fake, side=side, variant=variant)
+    beta = _behind_slope(real=real, fake=fake, side=side, variant=variant)
+    by_fake, by_real = (beta, alpha) if _is_critic(side) else (alpha, beta)
+    return by_fake - (by_real if variant == "paired" else by_real.mean())
+
+
 def _of_variant(average: float, paired: float) -> Callable[[Params], float]:
     return lambda params: average if params["variant"] == "average" else paired
 
@@ -596,7 +722,28 @@ GAN_RELATIVISTIC = Loss(
     ),
     gradient=r"\alpha_i = -\sigma(-u_i), \; \beta_i = \sigma(v_i): \quad "
     r"\frac{\partial \sum \ell_D}{\partial r_i} = \alpha_i - \bar\beta, \quad "
-    r"\frac{\partial \sum \ell_D}{\partial f_i} = \beta_i - \bar\alpha",
+    r"\frac{\partial \sum \ell_D}{\partial f_i} = \beta_i - \bar\alpha "
+    r"\quad (\text{paired: } \alpha_i \text{ and } -\alpha_i)",
+    derivation=(
+        Line(
+            r"\alpha_i = \frac{d}{d u_i} \ln(1 + e^{-u_i}) = -\sigma(-u_i) "
+            r"\quad (\ell_G: v_i \text{ in place of } u_i)",
+            _ahead_slope,
+        ),
+        Line(
+            r"\beta_i = \frac{d}{d v_i} \ln(1 + e^{v_i}) = \sigma(v_i) \quad (\ell_G: u_i \text{ in place of } v_i; "
+            r"\; \text{paired: } 0)",
+            _behind_slope,
+        ),
+        Line(
+            r"\frac{\partial v_i}{\partial f_i} = 1, \; \frac{\partial u_j}{\partial f_i} = -\tfrac{1}{n} "
+            r"\text{ for all } j \; (\text{paired: } -1 \text{ for } j = i): \quad "
+            r"\frac{\partial \sum \ell_D}{\partial f_i} = \beta_i - \bar\alpha, \; "
+            r"\frac{\partial \sum \ell_G}{\partial f_i} = \alpha_i - \bar\beta \quad "
+            r"(\text{paired: } -\alpha_i \text{ and } \alpha_i)",
+            _relativistic_slope,
+        ),
+    ),
     params={
         "side": _SIDE,
         "variant": Choice(
@@ -611,6 +758,7 @@ GAN_RELATIVISTIC = Loss(
         lipschitz=yes(_SCORES, constant=_of_variant(2 * math.sqrt(2), math.sqrt(2))),
         smooth=yes(_SCORES, constant=_of_variant(1.0, 0.5)),
         symmetric=yes(_EXCHANGE),
+        needs_pairs=pairs("real and generated samples: each with one of the other kind, or with the mean of them"),
     ),
     pitfalls=(
         "The generator's loss depends on the scores of real samples too: do not leave them out of its graph.",
@@ -670,8 +818,13 @@ def _require_samples(real: Tensor, fake: Tensor, eps: Tensor) -> None:
 
 
 def _between(real: Tensor, fake: Tensor, eps: Tensor) -> Tensor:
-    share = eps.reshape(-1, *[1] * (real.ndim - 1))
+    share = _per_row(eps, real)
     return share * real + (1 - share) * fake
+
+
+def _per_row(numbers: Tensor, rows: Tensor) -> Tensor:
+    """So that (N,) fits (N, ...)."""
+    return numbers.reshape(-1, *[1] * (rows.ndim - 1))
 
 
 def _slope(model: Model, x: Tensor) -> Tensor:
@@ -713,6 +866,32 @@ def _penalty_line(*, model: Model, real: Tensor, fake: Tensor, eps: Tensor, lamb
     return lambda_ * ((slope**2).flatten(1).sum(1).sqrt() - center) ** 2
 
 
+def _length_off_line(*, lambda_: float, center: float, **both: Any) -> Tensor:
+    return 2 * lambda_ * (torch.linalg.vector_norm(_slope_line(**both).flatten(1), dim=1) - center)
+
+
+def _direction_line(**both: Any) -> Tensor:
+    slope = _slope_line(**both)
+    length = _per_row(torch.linalg.vector_norm(slope.flatten(1), dim=1), slope)
+    return slope / length.masked_fill(length == 0, 1.0)
+
+
+def _bend_line(*, model: Model, real: Tensor, fake: Tensor, eps: Tensor, **both: Any) -> Tensor:
+    direction = _direction_line(model=model, real=real, fake=fake, eps=eps, **both).detach()
+    # The critic is any network: how its slope turns is not written down anywhere else.
+    with torch.inference_mode(False), torch.enable_grad():
+        point = _between(real, fake, eps).detach().clone().requires_grad_()
+        along = (_slope(model, point) * direction.clone()).sum()
+        if not along.requires_grad:
+            return torch.zeros_like(point)
+        return torch.autograd.grad(along, point, materialize_grads=True)[0]
+
+
+def _penalty_slope(*, eps: Tensor, **both: Any) -> Tensor:
+    bend = _bend_line(eps=eps, **both)
+    return _per_row(eps * _length_off_line(eps=eps, **both), bend) * bend
+
+
 GRADIENT_PENALTY = Loss(
     key="gradient_penalty",
     name="Gradient penalty (WGAN-GP)",
@@ -738,6 +917,25 @@ GRADIENT_PENALTY = Loss(
     ),
     gradient=r"\frac{\partial \ell}{\partial \theta} = 2 \lambda \left(\lVert g \rVert_2 - c\right) "
     r"\frac{g^\top}{\lVert g \rVert_2} \frac{\partial g}{\partial \theta}",
+    derivation=(
+        Line(
+            r"\frac{d \ell}{d \lVert g \rVert_2} = 2 \lambda \left(\lVert g \rVert_2 - c\right)",
+            _length_off_line,
+        ),
+        Line(
+            r"\frac{\partial \lVert g \rVert_2}{\partial g} = \frac{g}{\lVert g \rVert_2}, \quad 0 \text{ at } g = 0",
+            _direction_line,
+        ),
+        Line(
+            r"\frac{\partial \lVert g \rVert_2}{\partial \hat x} = \nabla^2 D(\hat x)\, \frac{g}{\lVert g \rVert_2}",
+            _bend_line,
+        ),
+        Line(
+            r"\frac{\partial \ell}{\partial x_r} = \epsilon\, \frac{\partial \ell}{\partial \hat x} = "
+            r"2 \epsilon \lambda \left(\lVert g \rVert_2 - c\right) \nabla^2 D(\hat x)\, \frac{g}{\lVert g \rVert_2}",
+            _penalty_slope,
+        ),
+    ),
     params={
         "lambda_": Number("Weight of the penalty.", 10.0, 0.0, 100.0),
         "center": Number("Length of the gradient that costs nothing.", 1.0, 0.0, 10.0),
