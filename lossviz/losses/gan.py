@@ -861,18 +861,21 @@ def _slope_line(*, model: Model, real: Tensor, fake: Tensor, eps: Tensor, **_: o
     return torch.cat([_slope(model, row[None]) for row in _between(real, fake, eps)])
 
 
+def _length_line(**both: Any) -> Tensor:
+    return (_slope_line(**both) ** 2).flatten(1).sum(1).sqrt()
+
+
 def _penalty_line(*, model: Model, real: Tensor, fake: Tensor, eps: Tensor, lambda_: float, center: float) -> Tensor:
-    slope = _slope_line(model=model, real=real, fake=fake, eps=eps)
-    return lambda_ * ((slope**2).flatten(1).sum(1).sqrt() - center) ** 2
+    return lambda_ * (_length_line(model=model, real=real, fake=fake, eps=eps) - center) ** 2
 
 
 def _length_off_line(*, lambda_: float, center: float, **both: Any) -> Tensor:
-    return 2 * lambda_ * (torch.linalg.vector_norm(_slope_line(**both).flatten(1), dim=1) - center)
+    return 2 * lambda_ * (_length_line(**both) - center)
 
 
 def _direction_line(**both: Any) -> Tensor:
     slope = _slope_line(**both)
-    length = _per_row(torch.linalg.vector_norm(slope.flatten(1), dim=1), slope)
+    length = _per_row(_length_line(**both), slope)
     return slope / length.masked_fill(length == 0, 1.0)
 
 
