@@ -8,9 +8,11 @@ from functools import partial
 
 import pytest
 import torch
+from loss_samples import draw
 from sampling import of
 from torch import Tensor
 
+import lossviz
 from lossviz.losses import _checks as checks
 
 Check = Callable[[Tensor], None]
@@ -144,3 +146,12 @@ MISFITS: list[tuple[Callable[[], None], str]] = [
 def test_what_does_not_fit_is_named(require: Callable[[], None], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{message}"):
         require()
+
+
+@pytest.mark.parametrize("key", ["fgsm_ce", "pgd_ce"])
+def test_an_attack_needs_room(key: str) -> None:
+    loss = lossviz.get(key)
+    inputs = draw(loss, 3)
+    for low, high in ((0.5, 0.5), (0.75, 0.5)):
+        with pytest.raises(ValueError, match=rf"^clip_min is {low:g}, allowed: below clip_max, {high:g}$"):
+            loss.check(inputs, loss.resolve({"clip_min": low, "clip_max": high}))
