@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = {"pages", "lossviz", "tests", "benchmarks", "docs"}
+FOLDERS = {"pages", "lossviz", "tests", "benchmarks", "docs", "tools"}
 SET_UP = {"requirements.txt", "pyproject.toml", "Makefile", "Dockerfile", "compose.yaml"}
 TEXTS = {"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE"}
 TOP_LEVEL = {"app.py"} | FOLDERS | SET_UP | TEXTS
