@@ -13,9 +13,24 @@ from typing import TYPE_CHECKING, Any, NoReturn
 # Torch is imported by the commands that need it: help and the list of runs come at once.
 if TYPE_CHECKING:
     from lossviz.data import Progress
+    from lossviz.losses import Loss
     from lossviz.runs import Run, RunSpec, Store
     from lossviz.training import Dataset, Done, Event
 
+# Written out here, for asking the catalogue would bring torch; a test compares.
+TASKS = (
+    *("regression", "classification", "similarity", "detection", "segmentation", "sequence", "gan", "multi-task"),
+    *("adaptive", "adversarial", "joint", "sparse", "unsupervised", "semi-supervised", "ranking"),
+)
+PROPERTIES = (
+    *("convex", "convex_in_pred", "convex_in_logits", "bounded", "lipschitz", "smooth", "robust", "symmetric"),
+    *("proper", "calibrated", "scale_invariant", "needs_pairs"),
+)
+LOSSES_HELP = "List the losses that fit, or show one: formula, gradient, parameters, properties, pitfalls and code."
+PROPERTY_HELP = (
+    "such as convex (yes is meant), robust=no or proper=none (not applicable); may be repeated, all have to fit; "
+    f"NAME is one of {', '.join(PROPERTIES)}"
+)
 OWNER = "cli"
 START = time.perf_counter()
 
@@ -34,33 +49,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def losses(options: argparse.Namespace) -> int:
-    """List the catalogue."""
-    from lossviz.losses import CATALOGUE
-    from lossviz.training import offered
+    """List the losses that fit, or show one."""
+    from lossviz.losses import find, get
 
-    trainable = offered()
-    if options.json:
-        print(
-            json.dumps(
-                [
-                    {
-                        "key": loss.key,
-                        "name": loss.name,
-                        "family": loss.family,
-                        "input_kind": loss.input_kind,
-                        "inputs": dict(loss.inputs),
-                        "params": {name: param.default for name, param in loss.params.items()},
-                        "trainable": loss.key in trainable,
-                        "reference": loss.reference,
-                    }
-                    for loss in CATALOGUE
-                ]
-            )
-        )
-        return 0
-    for loss in CATALOGUE:
-        params = ", ".join(f"{name}={param.default}" for name, param in loss.params.items())
-        print(f"{loss.key:<18} {loss.name}{f' ({params})' if params else ''}")
+    try:
+        if options.key:
+            if options.task or options.property:
+                raise ValueError("--task and --property choose from the list: leave the loss's key out")
+            found = get(options.key)
+        else:
+            found = find(options.task, **dict(map(_property, options.property)))
+    except (KeyError, TypeError, ValueError) as error:
+        return _fail(error.args[0], 2)
+    if isinstance(found, tuple):
+        print(json.dumps([_listed(loss) for loss in found]) if options.json else _list(found))
+    else:
+        print(json.dumps(_described(found), allow_nan=False) if options.json else _description(found))
     return 0
 
 
@@ -111,6 +115,101 @@ def runs(options: argparse.Namespace) -> int:
     if not found:
         print("There are no runs yet; `lossviz train --losses mse` makes one.")
     return 0
+
+
+def _property(text: str) -> tuple[str, bool | None]:
+    name, equals, value = text.partition("=")
+    answers = {"yes": True, "no": False, "none": None}
+    if name == "task" or (value not in answers and equals):
+        raise ValueError(f"--property is {text[:60]!r}; it must read like convex, robust=no or proper=none")
+    return name.replace("-", "_"), answers[value] if equals else True
+
+
+def _listed(loss: "Loss") -> dict[str, Any]:
+    from lossviz.training import offered
+
+    return {
+        "key": loss.key,
+        "name": loss.name,
+        "name_zh": loss.name_zh,
+        "family": loss.family,
+        "tasks": list(loss.tasks),
+        "input_kind": loss.input_kind,
+        "inputs": dict(loss.inputs),
+        "params": {name: param.default for name, param in loss.params.items()},
+        "trainable": loss.key in offered(),
+        "reference": loss.reference,
+    }
+
+
+def _described(loss: "Loss") -> dict[str, Any]:
+    """Everything an entry says, as JSON has it; formulas in LaTeX, code with the parameters at their defaults."""
+    from dataclasses import fields
+    from typing import get_args
+
+    from lossviz.losses import Library
+    from lossviz.losses.snippets import filled
+
+    claims = {each.name: getattr(loss.properties, each.name) for each in fields(loss.properties)}
+    return _listed(loss) | {
+        "params": {
+            name: {"default": param.default, "allowed": param.allowed, "meaning": param.meaning}
+            for name, param in loss.params.items()
+        },
+        "formula": [line.latex for line in loss.formula],
+        "gradient": loss.gradient,
+        "derivation": [line.latex for line in loss.derivation],
+        "detached": loss.detached,
+        "properties": {
+            name: {"holds": claim.holds, "domain": claim.domain, "evidence": claim.evidence}
+            for name, claim in claims.items()
+        },
+        "pitfalls": list(loss.pitfalls),
+        "code": {library: filled(loss, library) for library in get_args(Library)},
+        "note": loss.code.note,
+    }
+
+
+def _list(found: "tuple[Loss, ...]") -> str:
+    lines: list[str] = []
+    for loss in found:
+        params = ", ".join(f"{name}={param.default}" for name, param in loss.params.items())
+        name = f"{loss.name} ({params})" if params else loss.name
+        lines.append(f"{loss.key:<22} {name}; {', '.join(loss.tasks)}")
+    return "\n".join(lines or ["No loss is like that."])
+
+
+def _description(loss: "Loss") -> str:
+    """The same as `_described`, to be read in a terminal."""
+    from lossviz.plain import plain
+
+    entry = _described(loss)
+    constant = [f"({loss.detached} taken as constant)"] if loss.detached else []
+    answers = {True: "yes", False: "no"}
+    claims = [
+        f"{name:<17} {answers[claim['holds']]:<4} {claim['domain']}. {claim['evidence']}"
+        for name, claim in entry["properties"].items()
+        if claim["holds"] is not None
+    ]
+    silent = [name for name, claim in entry["properties"].items() if claim["holds"] is None]
+    chapters = {
+        "Formula": [plain(latex) for latex in entry["formula"]],
+        "Gradient": [plain(loss.gradient), *constant],
+        "Inputs": [f"{name}: {meaning}" for name, meaning in loss.inputs.items()],
+        "Parameters": [
+            f"{name} = {param['default']}, allowed: {param['allowed']}. {param['meaning']}"
+            for name, param in entry["params"].items()
+        ],
+        "Properties": [*claims, *([f"not applicable: {', '.join(silent)}"] if silent else [])],
+        "Pitfalls": [f"- {sentence}" for sentence in loss.pitfalls],
+        "Reference": [loss.reference],
+        "PyTorch": entry["code"]["pytorch"].splitlines(),
+    }
+    head = f"{loss.name} ({loss.name_zh})\n{loss.key}: {', '.join(loss.tasks)}"
+    texts = [
+        "\n".join([title, *(f"  {line}".rstrip() for line in lines)]) for title, lines in chapters.items() if lines
+    ]
+    return "\n\n".join([head, *texts])
 
 
 Line = Callable[["RunSpec", dict[str, Any]], None]
@@ -279,8 +378,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="lossviz", description="Look at loss functions, and train small networks with them.")
     commands = parser.add_subparsers(required=True, metavar="losses | data | train | runs")
 
-    listing = commands.add_parser("losses", help="list the losses")
+    listing = commands.add_parser("losses", help="list the losses, or show one", description=LOSSES_HELP)
     listing.set_defaults(command=losses)
+    listing.add_argument("key", nargs="?", help="show this one, such as huber")
+    listing.add_argument("--task", help=f"one of {', '.join(TASKS)}")
+    listing.add_argument("--property", action="append", default=[], help=PROPERTY_HELP, metavar="NAME[=yes|no|none]")
     fetching = commands.add_parser("data", help="fetch and verify MNIST")
     fetching.set_defaults(command=data)
     past = commands.add_parser("runs", help="list the runs")

@@ -34,11 +34,83 @@ def only_run():
 
 def test_losses_lists_the_catalogue(capsys):
     assert cli.main(["losses"]) == 0
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [loss.key for loss in losses.CATALOGUE]
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == [loss.key for loss in losses.CATALOGUE]
+    assert all(line.endswith(f"; {', '.join(loss.tasks)}") for line, loss in zip(lines, losses.CATALOGUE, strict=True))
     assert cli.main(["losses", "--json"]) == 0
     (listed,) = objects(capsys.readouterr().out)
     assert [entry["key"] for entry in listed] == [loss.key for loss in losses.CATALOGUE]
     assert [entry["key"] for entry in listed if entry["trainable"]] == list(offered())
+    assert [tuple(entry["tasks"]) for entry in listed] == [loss.tasks for loss in losses.CATALOGUE]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "asked"),
+    [
+        ("--task detection", {"task": "detection"}),
+        ("--property convex --property robust", {"convex": True, "robust": True}),
+        ("--task regression --property robust=no", {"task": "regression", "robust": False}),
+        ("--property scale-invariant=yes --property proper=none", {"scale_invariant": True, "proper": None}),
+    ],
+)
+def test_losses_lists_what_fits(capsys, arguments, asked):
+    expected = [loss.key for loss in losses.find(**asked)]
+    assert 0 < len(expected) < len(losses.CATALOGUE)
+    assert cli.main(["losses", *arguments.split()]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == expected
+    assert cli.main(["losses", *arguments.split(), "--json"]) == 0
+    assert [entry["key"] for entry in objects(capsys.readouterr().out)[0]] == expected
+
+
+def test_no_loss_that_fits_is_no_error(capsys):
+    nothing = ["losses", "--task", "gan", "--property", "proper"]
+    assert not losses.find("gan", proper=True)
+    assert cli.main(nothing) == 0
+    assert capsys.readouterr().out == "No loss is like that.\n"
+    assert cli.main([*nothing, "--json"]) == 0
+    assert objects(capsys.readouterr().out) == [[]]
+
+
+def test_a_loss_is_shown_in_words(capsys):
+    assert cli.main(["losses", "huber"]) == 0
+    words = capsys.readouterr().out
+    for line in (
+        "Huber loss (Huber 损失)",
+        "huber: regression",
+        "  ℓ = {ℓ_near if |r| ≤ δ; ℓ_far if |r| > δ}",
+        "  ∂ℓ/∂ŷ = min(max(r, −δ), δ)",
+        "  delta = 1.0, allowed: 0.01 to 100. Residuals beyond this are outliers and pull with this strength.",
+        "  bounded           no   all real predictions and labels. Refuted by the counter-example.",
+        "  not applicable: convex_in_logits, proper, calibrated",
+        "  loss = F.huber_loss(pred, target, delta=1.0)",
+    ):
+        assert f"{line}\n" in words
+
+
+@pytest.mark.parametrize("key", [loss.key for loss in losses.CATALOGUE])
+def test_every_loss_is_shown_and_is_json(capsys, key):
+    loss = losses.get(key)
+    assert cli.main(["losses", key]) == 0
+    words = capsys.readouterr().out
+    assert cli.main(["losses", key, "--json"]) == 0
+    (entry,) = objects(capsys.readouterr().out)
+    assert (entry["key"], entry["name_zh"], entry["reference"]) == (key, loss.name_zh, loss.reference)
+    assert set(entry["params"]) == set(loss.params) and entry["pitfalls"] == list(loss.pitfalls)
+    assert entry["gradient"] == loss.gradient and entry["formula"][-1] == loss.formula[-1].latex
+    assert entry["properties"]["robust"] == {
+        "holds": loss.properties.robust.holds,
+        "domain": loss.properties.robust.domain,
+        "evidence": loss.properties.robust.evidence,
+    }
+    assert entry["code"]["pytorch"] and (entry["code"]["keras"] is None) == (loss.code.keras is None)
+    for text in (loss.name, loss.name_zh, *loss.tasks, *loss.inputs.values(), *loss.pitfalls, loss.reference):
+        assert text in words
+    for param in loss.params.values():
+        assert f"allowed: {param.allowed}. {param.meaning}" in words
+
+
+def test_help_names_every_task_and_property():
+    assert cli.TASKS == losses.TASKS and cli.PROPERTIES == losses.PROPERTIES
 
 
 def test_help_needs_no_torch():
@@ -110,6 +182,13 @@ def test_train_in_words(mnist, home, capsys):
     [
         ("", ["losses | data | train | runs"]),
         ("paint", ["'paint'"]),
+        ("losses hubr", ["'hubr'", "huber"]),
+        ("losses huber --task gan", ["leave the loss's key out"]),
+        ("losses --task detecton", ["'detecton'", "nearest: detection", "semi-supervised"]),
+        ("losses --property robbust", ["'robbust'", "nearest: robust", "needs_pairs"]),
+        ("losses --property robust=x", ["'robust=x'", "robust=no"]),
+        ("losses --property robust=", ["'robust='", "robust=no"]),
+        ("losses --property task", ["'task'", "robust=no"]),
         ("train", ["--losses"]),
         ("train --losses mze", ["'mze'", "mse"]),
         ("train --losses quantile", ["quantile", "allowed", "cross_entropy"]),

@@ -164,8 +164,13 @@ class Choice:
             ValueError: it is none of the options.
         """
         if not isinstance(value, str) or value not in self.options:
-            raise ValueError(f"{name} is {reprlib.repr(value)}, allowed: {', '.join(self.options)}")
+            raise ValueError(f"{name} is {reprlib.repr(value)}, allowed: {self.allowed}")
         return value
+
+    @property
+    def allowed(self) -> str:
+        """The allowed values in words."""
+        return ", ".join(self.options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +187,13 @@ class Flag:
             ValueError: it is neither true nor false.
         """
         if not isinstance(value, bool):
-            raise ValueError(f"{name} is {reprlib.repr(value)}, allowed: true or false")
+            raise ValueError(f"{name} is {reprlib.repr(value)}, allowed: {self.allowed}")
         return value
+
+    @property
+    def allowed(self) -> str:
+        """The allowed values in words."""
+        return "true or false"
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,9 +244,13 @@ class Groups:
             return None
         groups = [_indices(group) for group in cast("list[object]", value)] if isinstance(value, list) else []
         if not groups or not all(groups):
-            allowed = "lists of whole numbers of 0 or more, or null"
-            raise ValueError(f"{name} is {reprlib.repr(cast('object', value))}, allowed: {allowed}")
+            raise ValueError(f"{name} is {reprlib.repr(cast('object', value))}, allowed: {self.allowed}")
         return groups
+
+    @property
+    def allowed(self) -> str:
+        """The allowed values in words."""
+        return "lists of whole numbers of 0 or more, or null"
 
 
 def _indices(value: object) -> list[int]:
