@@ -14,8 +14,9 @@ REGRESSION_KINDS = ("regression", "nonnegative", "positive", "counts", "mean_var
 CLASS_KINDS = ("classes", "probabilities", "log_probabilities")
 LABEL_KINDS = (*CLASS_KINDS, "binary", "binary_probabilities", "margin")
 SEGMENT = torch.linspace(0, 1, 81, dtype=torch.float64)
-GRID = 40
-"""Steps of a share of 1 when the cheapest prediction is looked for."""
+SCORES = torch.arange(-8, 9, dtype=torch.float64) / 4
+"""Where the cheapest prediction is looked for, class by class: the corners of piecewise linear losses among them."""
+TIE = 1e-9
 
 SENTENCES: Mapping[str, str] = {
     "chord": "Halfway between two predictions the loss is {middle}, above the chord, which is at {chord} there.",
@@ -28,7 +29,7 @@ SENTENCES: Mapping[str, str] = {
     "doubled_both": "It is {value} here and {double} with prediction and label doubled.",
     "doubled": "It is {value} here and {double} with its first input doubled.",
     "forecast": "Where the forecast is true it costs {honest} on average, another forecast only {other}.",
-    "decision": "Class {likeliest} is the likeliest, with {most}; the cheapest prediction decides for class {decided}.",
+    "decision": "Class {likeliest} is the likeliest, with {most}; the cheapest scores give it a lead of {lead}.",
 }
 """By kind, with ``{name}`` for each number."""
 
@@ -148,16 +149,15 @@ def _proper(loss: Loss, example: CounterExample) -> Witness:
 
 
 def _calibrated(loss: Loss, example: CounterExample) -> Witness:
-    chances, params = (
-        torch.tensor(example.points[0]["chances"], dtype=torch.float64),
-        loss.resolve(dict(example.params)),
-    )
-    steps = torch.cartesian_prod(*[torch.arange(1, GRID, dtype=torch.float64)] * len(chances))
-    scores = (steps[steps.sum(-1) == GRID] / GRID).log()
-    costs = _for_all_labels(loss, {"pred": scores}, params) @ chances
-    decided = int(scores[costs.argmin()].argmax())
+    chances = torch.tensor(example.points[0]["chances"], dtype=torch.float64)
+    scores = torch.cartesian_prod(*[SCORES] * len(chances))
+    costs = _for_all_labels(loss, {"pred": scores}, loss.resolve(dict(example.params))) @ chances
+    # Several predictions can be the cheapest, and their costs differ by rounding.
+    cheapest = scores[costs <= costs.min() + TIE]
     likeliest = int(chances.argmax())
-    return Witness("decision", {"likeliest": likeliest + 1, "most": chances[likeliest].item(), "decided": decided + 1})
+    others = torch.cat([cheapest[:, :likeliest], cheapest[:, likeliest + 1 :]], -1)
+    lead = (cheapest[:, likeliest] - others.amax(-1)).max().item()
+    return Witness("decision", {"likeliest": likeliest + 1, "most": chances[likeliest].item(), "lead": lead})
 
 
 def _for_all_labels(loss: Loss, inputs: Mapping[str, Tensor], params: Params) -> Tensor:

@@ -4,8 +4,8 @@ Numbers by loss: ``x`` (where it is), ``loss``, ``gradient`` (of the reduced los
 gradients has no loss: ``loss`` is the length of the combined gradient, and there is no ``gradient``.
 Arrays by view: ``curve:<key>`` and ``slopes:<key>``, ``(2, N)`` as x and value, NaN outside the loss's domain;
 ``tangent:<key>``, the tangent's end points, ``(2, 2)``. With the view ``inputs`` each tensor among the inputs as
-``input.<name>:<key>`` and the gradient of the reduced loss by it as ``grad.<name>:<key>``; with the view ``witness`` for
-a denied convexity ``witness.<property>:<key>``, the loss on the way between the counter-example's points, ``(S,)``.
+``input.<name>:<key>`` and the gradient of the reduced loss by it as ``grad.<name>:<key>``. With the view ``witness``,
+for a denied convexity, ``witness.<property>:<key>``: the loss on the way between the counter-example's points.
 """
 
 import json
