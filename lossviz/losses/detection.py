@@ -249,20 +249,23 @@ def _diou_slope(*, pred: Tensor, target: Tensor, eps: float) -> Tensor:
     return _iou_slope(pred=pred, target=target, eps=eps) + (by_distance - by_diagonal) / bottom**2
 
 
-_COMMON_SIDES_SLOPE = Line(
-    r"\Delta x = \min(x_2, x_{2,t}) - \max(x_1, x_{1,t}): \quad \frac{\partial \Delta x}{\partial x_1} = "
-    r"-[x_1 > x_{1,t}], \; \frac{\partial \Delta x}{\partial x_2} = [x_2 < x_{2,t}], \quad \text{alike for } y",
-    _common_sides_slope,
-)
-_COMMON_AREA_SLOPE = Line(
-    r"\frac{\partial I}{\partial x_j} = [\Delta x > 0]\, \frac{\partial \Delta x}{\partial x_j} \max(0, \Delta y), "
-    r"\quad \text{alike for } y",
-    _common_area_slope,
-)
-_UNION_AREA_SLOPE = Line(
-    r"\frac{\partial U}{\partial b} = \frac{\partial A_p}{\partial b} - \frac{\partial I}{\partial b}, \quad "
-    r"\frac{\partial A_p}{\partial x_j} = \mp h, \; \frac{\partial A_p}{\partial y_j} = \mp w",
-    _union_area_slope,
+_OVERLAP_SLOPES = (
+    Line(
+        r"\Delta x = \min(x_2, x_{2,t}) - \max(x_1, x_{1,t}): \quad \frac{\partial \Delta x}{\partial x_1} = "
+        r"-[x_1 > x_{1,t}], \; \frac{\partial \Delta x}{\partial x_2} = [x_2 < x_{2,t}], \quad \text{alike for } y",
+        _common_sides_slope,
+    ),
+    Line(
+        r"\frac{\partial I}{\partial x_j} = [\Delta x > 0]\, \frac{\partial \Delta x}{\partial x_j} \max(0, \Delta y), "
+        r"\quad \text{alike for } y",
+        _common_area_slope,
+    ),
+    Line(
+        r"A_p = w h: \quad \frac{\partial U}{\partial b} = \frac{\partial A_p}{\partial b} - "
+        r"\frac{\partial I}{\partial b}, \quad \frac{\partial A_p}{\partial x_j} = \mp h, \; "
+        r"\frac{\partial A_p}{\partial y_j} = \mp w",
+        _union_area_slope,
+    ),
 )
 _IOU_SLOPE_LATEX = (
     r"\frac{I \frac{\partial U}{\partial b} - (U + \varepsilon) \frac{\partial I}{\partial b}}{(U + \varepsilon)^2}"
@@ -352,9 +355,7 @@ IOU = Loss(
     r"-\frac{1}{U + \varepsilon} \left(\frac{\partial I}{\partial b} - \frac{I}{U + \varepsilon}"
     r"\frac{\partial U}{\partial b}\right), \quad b \in \{x_1, y_1, x_2, y_2\}",
     derivation=(
-        _COMMON_SIDES_SLOPE,
-        _COMMON_AREA_SLOPE,
-        _UNION_AREA_SLOPE,
+        *_OVERLAP_SLOPES,
         Line(
             r"\frac{\partial \ell}{\partial b} = -\frac{\partial}{\partial b} \frac{I}{U + \varepsilon} = "
             + _IOU_SLOPE_LATEX,
@@ -376,8 +377,9 @@ IOU = Loss(
         "Other papers take minus the logarithm of the overlap under the same name.",
         "In coordinates from 0 to 1 a small box has an area near eps, and then even a perfect one has a loss.",
     ),
-    reference="Rezatofighi, Tsoi, Gwak, Sadeghian, Reid and Savarese (2019), Generalized intersection over union, "
-    "arXiv:1902.09630; with a logarithm: Yu et al. (2016), UnitBox, arXiv:1608.01471.",
+    reference="Rezatofighi, Tsoi, Gwak, Sadeghian, Reid and Savarese (2019), Generalized intersection over union: a "
+    "metric and a loss for bounding box regression, arXiv:1902.09630; with a logarithm: Yu, Jiang, Wang, Cao and Huang "
+    "(2016), UnitBox: an advanced object detection network, arXiv:1608.01471.",
     code=Code(
         pytorch=_START + "loss = (1 - iou).mean()\n",
         keras=None,
@@ -443,7 +445,7 @@ GIOU = Loss(
     r"\frac{1}{C + \varepsilon} \left(\frac{\partial C}{\partial b} - \frac{\partial U}{\partial b}"
     r" - \frac{C - U}{C + \varepsilon} \frac{\partial C}{\partial b}\right)",
     derivation=(
-        _UNION_AREA_SLOPE,
+        *_OVERLAP_SLOPES,
         _IOU_SLOPE,
         Line(
             r"C = c_x c_y: \quad \frac{\partial C}{\partial x_1} = -[x_1 < x_{1,t}]\, c_y, \; "
@@ -474,8 +476,8 @@ GIOU = Loss(
         _CORNERS_PITFALL,
         "Two equal boxes without area have loss 1, by eps, and not 0.",
     ),
-    reference="Rezatofighi, Tsoi, Gwak, Sadeghian, Reid and Savarese (2019), Generalized intersection over union, "
-    "arXiv:1902.09630.",
+    reference="Rezatofighi, Tsoi, Gwak, Sadeghian, Reid and Savarese (2019), Generalized intersection over union: a "
+    "metric and a loss for bounding box regression, arXiv:1902.09630.",
     code=Code(
         pytorch=_START + _OUTER + "outer_area = outer.prod(-1)\n"
         "loss = (1 - iou + (outer_area - union) / (outer_area + {eps})).mean()\n",
@@ -538,6 +540,7 @@ DIOU = Loss(
     r"\frac{1}{c^2 + \varepsilon} \left(\frac{\partial \rho^2}{\partial b} - "
     r"\frac{\rho^2}{c^2 + \varepsilon} \frac{\partial c^2}{\partial b}\right)",
     derivation=(
+        *_OVERLAP_SLOPES,
         _IOU_SLOPE,
         Line(
             r"\rho^2 = d_x^2 + d_y^2, \; d_x = \frac{x_1 + x_2 - x_{1,t} - x_{2,t}}{2}: \quad "
@@ -572,7 +575,8 @@ DIOU = Loss(
         "With equal centres the added part is 0 and only the overlap is left to correct width and height.",
         _CORNERS_PITFALL,
     ),
-    reference="Zheng, Wang, Liu, Li, Ye and Ren (2020), Distance-IoU loss, arXiv:1911.08287.",
+    reference="Zheng, Wang, Liu, Li, Ye and Ren (2020), Distance-IoU loss: faster and better learning for bounding box "
+    "regression, doi:10.1609/aaai.v34i07.6999, arXiv:1911.08287.",
     code=Code(
         pytorch=_START + _OUTER + _APART + "loss = (1 - iou + apart).mean()\n",
         keras=None,
@@ -705,8 +709,8 @@ CIOU = Loss(
     r"\alpha \frac{\partial v}{\partial b}, \quad \alpha \text{ constant}",
     derivation=(
         Line(
-            r"\frac{\partial \ell_\mathrm{DIoU}}{\partial b} = \frac{\partial \ell_\mathrm{IoU}}{\partial b} + "
-            r"\frac{\partial}{\partial b} \frac{\rho^2}{c^2 + \varepsilon}",
+            r"\frac{\partial \ell_\mathrm{DIoU}}{\partial b} = \frac{\partial}{\partial b} "
+            r"\left(1 - \frac{I}{U + \varepsilon} + \frac{\rho^2}{c^2 + \varepsilon}\right)",
             _diou_slope,
         ),
         Line(
@@ -743,7 +747,8 @@ CIOU = Loss(
         "On small boxes in pixels the slope of the angle is of the order of one over the side.",
         _CORNERS_PITFALL,
     ),
-    reference="Zheng, Wang, Liu, Li, Ye and Ren (2020), Distance-IoU loss, arXiv:1911.08287.",
+    reference="Zheng, Wang, Liu, Li, Ye and Ren (2020), Distance-IoU loss: faster and better learning for bounding box "
+    "regression, doi:10.1609/aaai.v34i07.6999, arXiv:1911.08287.",
     code=Code(
         pytorch=_START + _OUTER + _APART + "width, height = (pred[:, 2:] - pred[:, :2]).unbind(-1)\n"
         "target_width, target_height = (target[:, 2:] - target[:, :2]).unbind(-1)\n"

@@ -400,7 +400,8 @@ LSGAN = Loss(
         "The labels (a, b, c) = (-1, 1, 0) minimise a Pearson divergence, (0, 1, 1) is what most code uses.",
         "The paper has a factor of one half on every term; code that leaves it out doubles the learning rate.",
     ),
-    reference="Mao et al. (2017), Least squares generative adversarial networks, arXiv:1611.04076.",
+    reference="Mao, Li, Xie, Lau, Wang and Smolley (2017), Least squares generative adversarial networks, "
+    "arXiv:1611.04076.",
     code=Code(
         pytorch='side = {side}\nif side == "discriminator":\n'
         "    loss = 0.5 * ((real - {b}) ** 2).mean() + 0.5 * ((fake - {a}) ** 2).mean()\n"
@@ -950,7 +951,8 @@ GRADIENT_PENALTY = Loss(
         "The gradient has to stay in the graph (create_graph), or the penalty reaches no weight.",
         "Batch normalisation in the critic lets one sample's score depend on the others, and the gradient with it.",
     ),
-    reference="Gulrajani et al. (2017), Improved training of Wasserstein GANs, arXiv:1704.00028.",
+    reference="Gulrajani, Ahmed, Arjovsky, Dumoulin and Courville (2017), Improved training of Wasserstein GANs, "
+    "arXiv:1704.00028.",
     code=Code(
         pytorch="import torch\n\n"
         "share = eps.reshape(-1, *[1] * (real.ndim - 1))\n"

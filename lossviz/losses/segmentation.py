@@ -289,8 +289,10 @@ DICE = Loss(
         "and white, so the probabilities are over-confident.",
         "On a small object one pixel changes the value a lot: the gradient is noisy.",
     ),
-    reference="Milletari, Navab and Ahmadi (2016), V-Net, arXiv:1606.04797; "
-    "with plain sizes: Sudre, Li, Vercauteren, Ourselin and Cardoso (2017), arXiv:1707.03237.",
+    reference="Milletari, Navab and Ahmadi (2016), V-Net: fully convolutional neural networks for volumetric medical "
+    "image segmentation, arXiv:1606.04797; with plain sizes: Sudre, Li, Vercauteren, Ourselin and Cardoso (2017), "
+    "Generalised Dice overlap as a deep learning loss function for highly unbalanced segmentations, "
+    "doi:10.1007/978-3-319-67558-9_28, arXiv:1707.03237.",
     code=Code(
         pytorch=_SIZES + "loss = (1 - (2 * common + {smooth_nr}) / (sizes + {smooth_dr})).mean()\n",
         keras=None,
@@ -965,7 +967,9 @@ LOVASZ_HINGE = Loss(
         "On an image without object the worst pixel alone counts: all others get no gradient.",
         "Some code uses elu(1 - m) + 1 in place of the hinge: smoother, and never exactly 0.",
     ),
-    reference="Berman, Rannen Triki and Blaschko (2018), The Lovász-softmax loss, arXiv:1705.08790.",
+    reference="Berman, Rannen Triki and Blaschko (2018), The Lovász-softmax loss: a tractable surrogate for the "
+    "optimization of the intersection-over-union measure in neural networks, doi:10.1109/cvpr.2018.00464, "
+    "arXiv:1705.08790.",
     code=Code(
         pytorch=_LOVASZ_CODE + "errors = (1 - pred * (2 * target - 1)).relu()\n"
         "images = [lovasz(e.flatten(), t.flatten()) for e, t in zip(errors, target)]\n"
@@ -1159,7 +1163,9 @@ LOVASZ_SOFTMAX = Loss(
         "Over a batch and per image are two losses; a class that is rare in an image weighs more per image.",
         'A class that is absent counts its worst pixel alone, so with "all" few pixels get all of its gradient.',
     ),
-    reference="Berman, Rannen Triki and Blaschko (2018), The Lovász-softmax loss, arXiv:1705.08790.",
+    reference="Berman, Rannen Triki and Blaschko (2018), The Lovász-softmax loss: a tractable surrogate for the "
+    "optimization of the intersection-over-union measure in neural networks, doi:10.1109/cvpr.2018.00464, "
+    "arXiv:1705.08790.",
     code=Code(
         pytorch=_LOVASZ_CODE + "per_image, classes = {per_image}, {classes}\n"
         "values = []\n"

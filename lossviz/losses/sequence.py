@@ -202,7 +202,8 @@ SEQ_CROSS_ENTROPY = Loss(
         "A batch of padding alone is 0 divided by 0; here that is an error, in PyTorch it is NaN.",
         "Averaged batch by batch, tokens of batches with few real ones count more.",
     ),
-    reference="Good (1952), Rational decisions, Journal of the Royal Statistical Society B 14.",
+    reference="Good (1952), Rational decisions, Journal of the Royal Statistical Society B 14, "
+    "doi:10.1111/j.2517-6161.1952.tb00104.x.",
     code=Code(
         pytorch="import torch.nn.functional as F\n\n"
         "loss = F.cross_entropy(pred.movedim(-1, 1), target, ignore_index={pad_index})\n",
@@ -297,8 +298,8 @@ SEQ_LABEL_SMOOTHED_CE = Loss(
         _TOKEN_MEAN,
         _LAYOUT,
     ),
-    reference="Szegedy, Vanhoucke, Ioffe, Shlens and Wojna (2016), arXiv:1512.00567; for sequences Vaswani et al. "
-    "(2017), Attention is all you need, arXiv:1706.03762.",
+    reference="Szegedy, Vanhoucke, Ioffe, Shlens and Wojna (2016), Rethinking the Inception architecture for computer "
+    "vision, arXiv:1512.00567; for sequences Vaswani et al. (2017), Attention is all you need, arXiv:1706.03762.",
     code=Code(
         pytorch="import torch.nn.functional as F\n\n"
         "loss = F.cross_entropy(\n"
@@ -556,8 +557,8 @@ CTC = Loss(
         "The blank has an index of its own, here 0: Keras uses 0 for padding too.",
         "Early in training the blank wins nearly all frames, and the loss stays flat for a while.",
     ),
-    reference="Graves, Fernández, Gomez and Schmidhuber (2006), Connectionist temporal classification, "
-    "doi:10.1145/1143844.1143891.",
+    reference="Graves, Fernández, Gomez and Schmidhuber (2006), Connectionist temporal classification: labelling "
+    "unsegmented sequence data with recurrent neural networks, doi:10.1145/1143844.1143891.",
     code=Code(
         pytorch="import torch.nn.functional as F\n\n"
         "log_p = F.log_softmax(pred, -1).transpose(0, 1)\n"
