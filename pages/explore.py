@@ -54,6 +54,12 @@ for problem in problems:
 if state.losses:
     stage(state)
     focus = get(state.focus)
+    st.page_link(
+        "catalogue.py",
+        label=tr("All about {name}: derivation, properties, other libraries", name=tr(focus.name)),
+        icon=":material/menu_book:",
+        query_params={"loss": focus.key},
+    )
     write_code(focus, state.scene.inputs(state.handles, focus), state.params[state.focus])
 else:
     st.info(tr("Choose at least one loss on the left."), icon=":material/arrow_back:")

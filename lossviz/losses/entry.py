@@ -445,12 +445,12 @@ class Loss:
     grad: Callable[..., dict[str, Tensor]] | None
     formula: Formula
     gradient: str
+    derivation: Formula
     params: Mapping[str, Param]
     properties: Properties
     pitfalls: tuple[str, ...]
     reference: str
     code: Code
-    derivation: Formula = ()
     detached: str = ""
     models: tuple[str, ...] = ()
     outputs: Callable[..., dict[str, Tensor]] | None = None

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from functools import lru_cache
 from inspect import getdoc
+from math import isfinite
 from typing import Any, cast, get_args
 from urllib.parse import urlencode
 
@@ -286,17 +287,31 @@ def _constant(name: str, claim: Property, params: Params) -> str:
 
 
 def _comparison(row: Comparison) -> dict[str, Any]:
+    numbers = {name: _json_number(getattr(row, name)) for name in ("ours", "theirs", "difference", "adjusted")}
     return {
+        **numbers,
         "library": row.library,
         "call": row.call,
-        "ours": row.ours,
-        "theirs": row.theirs,
-        "difference": row.difference,
+        "params": ", ".join(f"{name}={value!r}" for name, value in row.params.items()),
         "kind": row.kind,
         "adjust": row.adjust,
-        "adjusted": row.adjusted,
+        "adjusts": row.adjusts,
         "reason": tr(row.reason),
+        "gradient": _gradients(row),
     }
+
+
+def _gradients(row: Comparison) -> str:
+    if row.gradient:
+        return tr(row.gradient)
+    if not row.gradient_difference:
+        return tr("The gradients are the same.")
+    return tr("The gradients agree to {share} of the largest slope.", share=f"{row.gradient_difference:.0e}")
+
+
+def _json_number(value: float | None) -> float | str | None:
+    # JSON has no infinity, so its name stands for it.
+    return value if value is None or isfinite(value) else str(value)
 
 
 def _precision(loss: Loss) -> dict[str, Any]:
@@ -335,6 +350,7 @@ def _entry_text() -> dict[str, Any]:
         "chord": tr("How far the loss rises above the chord between the two predictions"),
         "libraries": tr("The same loss in other libraries"),
         "librariesHelp": tr("Called with the same inputs; where the numbers differ, the reason was tried and checked."),
+        "oursAt": tr("ours at {params}"),
         "noLibraries": tr("None of the libraries that we compare with has this loss."),
         "library": tr("Library"),
         "call": tr("Call"),
@@ -346,7 +362,7 @@ def _entry_text() -> dict[str, Any]:
         "same": tr("same"),
         "explained": tr("explained"),
         "different": tr("another loss"),
-        "adjusted": tr("with {adjust}: {value}"),
+        "adjusted": {"theirs": tr("Theirs as this is {value}:"), "ours": tr("Ours as this is {value}:")},
         "precision": tr("In reduced precision"),
         "know": tr("Good to know"),
         "reference": tr("Source:"),

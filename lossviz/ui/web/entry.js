@@ -63,12 +63,12 @@ export class Entry {
         "tr",
         { class: mark },
         h("td", {}, row.library),
-        h("td", {}, h("code", {}, row.call)),
-        h("td", { class: "lv-figure" }, digits(row.ours)),
-        h("td", { class: "lv-figure" }, digits(row.theirs)),
-        h("td", { class: "lv-figure" }, digits(row.difference)),
+        h("td", {}, h("code", {}, row.call), row.params ? h("p", { class: "lv-fine" }, fill(text.oursAt, { params: row.params })) : null),
+        h("td", { class: "lv-figure" }, digits(Number(row.ours))),
+        h("td", { class: "lv-figure" }, digits(Number(row.theirs))),
+        h("td", { class: "lv-figure" }, digits(Number(row.difference))),
         h("td", {}, h("span", { class: "lv-mark" }, word)),
-        h("td", {}, row.reason, row.adjust ? h("code", { class: "lv-adjust" }, fill(text.adjusted, { adjust: row.adjust, value: digits(row.adjusted) })) : null),
+        h("td", {}, row.reason, ...this.adjusted(row), h("p", { class: "lv-fine" }, row.gradient)),
       );
     });
     const head = [text.library, text.call, text.ours, text.theirs, text.off, text.verdict, text.why].map((word) => h("th", {}, word));
@@ -76,6 +76,12 @@ export class Entry {
     const made = section(text.libraries, text.librariesHelp, table, h("p", { class: "lv-fine" }, versions));
     made.classList.add("lv-wide");
     return made;
+  }
+
+  /** What makes the two agree, where something does. */
+  adjusted({ adjust, adjusts, adjusted }) {
+    if (!adjust) return [];
+    return [h("p", { class: "lv-fine" }, fill(this.text.adjusted[adjusts], { value: digits(Number(adjusted)) })), h("code", {}, adjust)];
   }
 
   precision({ head, rows, note }) {
