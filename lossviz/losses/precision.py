@@ -38,12 +38,8 @@ class Record:
 
 
 def precision(key: str) -> tuple[Record, ...]:
-    """What was measured of the loss with this key, a record for each dtype.
-
-    Raises:
-        KeyError: nothing was.
-    """
-    return _records()[key]
+    """What was measured of the loss with this key, a record for each dtype; none where nothing was."""
+    return _records().get(key, ())
 
 
 def measured_with() -> str:
