@@ -64,6 +64,10 @@ FILTERS = ("convex", *[name for name in PROPERTIES if not name.startswith("conve
 """What the gallery filters by: convexity once, in whatever the loss takes."""
 
 
+_QUIET, _BADGE = ":gray[{}]", ":gray-badge[{}]"
+"""Markdown of a second name and of a tag."""
+
+
 # --- the gallery
 
 
@@ -195,9 +199,9 @@ def head(loss: Loss) -> None:
     """Show the way back, what the loss is, and where else it can be taken hold of."""
     back, title, explore, train = st.columns([1.1, 6, 1.5, 1.2], vertical_alignment="center")
     back.page_link("catalogue.py", label=tr("All losses"), icon=":material/arrow_back:")
-    tags = " ".join(f":gray-badge[{tr(TASKS[task][0])}]" for task in loss.tasks)
-    title.subheader(f"{tr(loss.name)} :gray[{loss.name_zh}]", anchor=False)
-    st.markdown(f"{tr(summary(loss))} {tags} :gray-badge[{loss.key}]")
+    tags = [*(tr(TASKS[task][0]) for task in loss.tasks), loss.key]
+    title.subheader(f"{tr(loss.name)} {_QUIET.format(loss.name_zh)}", anchor=False)
+    st.markdown(" ".join([tr(summary(loss)), *map(_BADGE.format, tags)]))
     scene = next((scene for scene in SCENES if loss in scene.losses(CATALOGUE)), None)
     explore.page_link(
         "explore.py",
