@@ -46,19 +46,56 @@ TASKS: Mapping[Task, tuple[str, str]] = {
 }
 """English heading, and Chinese words to find it by."""
 
-PROPERTIES: Mapping[str, tuple[str, str]] = {
-    "convex_in_pred": ("Convex in the prediction", "Between two predictions the loss lies on or below the chord."),
-    "convex_in_logits": ("Convex in the logits", "Between two vectors of logits the loss lies on or below the chord."),
-    "bounded": ("Bounded", "No value exceeds a constant, however wrong the prediction."),
-    "lipschitz": ("Lipschitz", "The gradient is never longer than a constant."),
-    "smooth": ("Smooth", "The gradient changes gradually: no kinks."),
-    "robust": ("Robust", "Wrong labels have a bounded pull, or shift no minimum."),
-    "symmetric": ("Symmetric", "Exchanging sides, classes or partners changes nothing."),
-    "proper": ("Proper scoring rule", "It is cheapest to forecast the true probabilities."),
-    "calibrated": ("Classification-calibrated", "The cheapest prediction decides for the likeliest class."),
-    "scale_invariant": ("Scale-invariant", "Multiplying by a positive number changes nothing."),
-    "needs_pairs": ("Needs pairs or a miner", "Examples are compared with one another; somebody has to choose which."),
+PROPERTIES: Mapping[str, tuple[str, str, str]] = {
+    "convex_in_pred": (
+        "Convex in the prediction",
+        "Between two predictions the loss lies on or below the chord.",
+        "It takes logits: see the next line.",
+    ),
+    "convex_in_logits": (
+        "Convex in the logits",
+        "Between two vectors of logits the loss lies on or below the chord.",
+        "It takes no logits.",
+    ),
+    "bounded": (
+        "Bounded",
+        "No value exceeds a constant, however wrong the prediction.",
+        "Its value depends on the network.",
+    ),
+    "lipschitz": (
+        "Lipschitz",
+        "The gradient is never longer than a constant.",
+        "Its gradient leads through a network.",
+    ),
+    "smooth": ("Smooth", "The gradient changes gradually: no kinks.", "Its gradient leads through a network."),
+    "robust": (
+        "Robust",
+        "Wrong labels have a bounded pull, or shift no minimum.",
+        "A single wrong label is not what it is about.",
+    ),
+    "symmetric": ("Symmetric", "Exchanging sides, classes or partners changes nothing.", "It has nothing to exchange."),
+    "proper": (
+        "Proper scoring rule",
+        "It is cheapest to forecast the true probabilities.",
+        "It judges no forecast of probabilities.",
+    ),
+    "calibrated": (
+        "Classification-calibrated",
+        "The cheapest prediction decides for the likeliest class.",
+        "It does not decide between classes.",
+    ),
+    "scale_invariant": (
+        "Scale-invariant",
+        "Multiplying by a positive number changes nothing.",
+        "Scaling its input leaves its domain.",
+    ),
+    "needs_pairs": (
+        "Needs pairs or a miner",
+        "Examples are compared with one another; somebody has to choose which.",
+        "Its rows belong together without being compared.",
+    ),
 }
+"""Label, meaning, and why it does not apply where it does not."""
 
 FILTERS = ("convex", *[name for name in PROPERTIES if not name.startswith("convex")])
 """What the gallery filters by: convexity once, in whatever the loss takes."""
@@ -122,7 +159,7 @@ def _gallery_data() -> dict[str, Any]:
         for task in get_args(Task)
     ]
     shown = {"convex": (tr("Convex"), tr(PROPERTIES["convex_in_pred"][1]))}
-    shown |= {name: (tr(label), tr(meaning)) for name, (label, meaning) in PROPERTIES.items() if name in FILTERS}
+    shown |= {name: (tr(label), tr(meaning)) for name, (label, meaning, _) in PROPERTIES.items() if name in FILTERS}
     return {
         "losses": [_card(loss) for loss in CATALOGUE],
         "tasks": tasks,
@@ -265,13 +302,15 @@ def _entry_data(loss: Loss, params: Params) -> dict[str, Any]:
 
 def _property(loss: Loss, name: str, params: Params) -> dict[str, Any]:
     claim: Property = getattr(loss.properties, name)
-    label, meaning = PROPERTIES[name]
+    label, meaning, reason = PROPERTIES[name]
+    if loss.returns == "gradients":
+        reason = "It gives gradients, not a value."
     return {
         "name": name,
         "label": tr(label),
         "meaning": tr(meaning),
         "holds": claim.holds,
-        "domain": tr(claim.domain) if claim.holds is not None else "",
+        "domain": tr(claim.domain) if claim.holds is not None else tr(reason),
         "evidence": tr(claim.evidence),
         "constant": _constant(name, claim, params),
     }
