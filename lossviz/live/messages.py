@@ -39,7 +39,7 @@ class Request:
     scene: Scene
     losses: tuple[Loss, ...]
     params: dict[str, dict[str, Any]]
-    handles: dict[str, float]
+    handles: dict[str, Any]
     views: tuple[str, ...]
 
 
@@ -83,14 +83,15 @@ def parse_request(text: str | bytes) -> Request:
 def encode(request: Request, frame: Frame) -> bytes:
     """Return a frame as bytes: uint32 header length, JSON header, spaces up to 8 bytes, little-endian float32 arrays.
 
-    The header holds ``seq``, ``handles`` and ``params`` as they were asked, ``numbers``, ``lines``, ``steps``,
-    ``witnesses`` (as ``[kind, numbers]``) and ``proofs`` (exact float64), ``notes``, and ``arrays`` as
+    The header holds ``seq``, ``handles`` and ``params`` as they were asked, ``moved``, ``numbers``, ``lines``,
+    ``steps``, ``witnesses`` (as ``[kind, numbers]``) and ``proofs`` (exact float64), ``notes``, and ``arrays`` as
     ``[name, shape]`` in the order of their values. What is not finite is null.
     """
     arrays = {name: array.to(torch.float32).contiguous() for name, array in frame.arrays.items()}
     header = {
         "seq": request.seq,
         "handles": request.handles,
+        "moved": frame.moved,
         "params": {key: plain(params) for key, params in request.params.items()},
         "numbers": {key: _finite(numbers) for key, numbers in frame.numbers.items()},
         "lines": {key: _finite_lines(lines) for key, lines in frame.lines.items()},
@@ -113,6 +114,9 @@ def encode(request: Request, frame: Frame) -> bytes:
 def evaluate(request: Request) -> bytes:
     """Return the encoded answer to ``request``."""
     frame = request.scene.views(request.losses, request.handles, request.params, request.views)
+    for loss in request.losses:
+        if request.scene.step and f"step:{loss.key}" in request.views and loss.key in frame.numbers:
+            frame.moved.update(request.scene.step(loss, request.handles, request.params[loss.key]))
     return encode(request, frame)
 
 
@@ -169,6 +173,7 @@ def _views(scene: Scene, losses: tuple[Loss, ...], views: list[Any]) -> tuple[st
     keys = {loss.key for loss in losses}
     for view in views:
         name, _, key = str(view).partition(":")
-        if not isinstance(view, str) or name not in scene.view_names or (key and key not in keys):
-            raise ValueError(f"Unknown view {_short(view)}; this scene has {', '.join(scene.view_names)}.")
+        names = (*scene.view_names, "step") if scene.step else scene.view_names
+        if not isinstance(view, str) or name not in names or (key and key not in keys):
+            raise ValueError(f"Unknown view {_short(view)}; this scene has {', '.join(names)}.")
     return tuple(dict.fromkeys(views))

@@ -5,7 +5,7 @@ from difflib import get_close_matches
 
 from lossviz.scenes.classes import CLASSES_SCENE
 from lossviz.scenes.regression import REGRESSION
-from lossviz.scenes.scene import MAX_LOSSES, Frame, Handle, Scene
+from lossviz.scenes.scene import MAX_LOSSES, Frame, Handle, Scene, Series
 from lossviz.scenes.slice import SLICE
 
 SCENES: tuple[Scene, ...] = (REGRESSION, CLASSES_SCENE)
@@ -26,4 +26,4 @@ def get_scene(key: str, among: Sequence[Scene] = SCENES) -> Scene:
     raise ValueError(f"Unknown scene {key[:40]!r}; there are {', '.join(s.key for s in among)}.{hint}")
 
 
-__all__ = ["EVERY_SCENE", "MAX_LOSSES", "SCENES", "SLICE", "Frame", "Handle", "Scene", "get_scene"]
+__all__ = ["EVERY_SCENE", "MAX_LOSSES", "SCENES", "SLICE", "Frame", "Handle", "Scene", "Series", "get_scene"]

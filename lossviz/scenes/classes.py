@@ -17,10 +17,14 @@ from torch import Tensor
 from lossviz.losses import value_and_grad
 from lossviz.losses.entry import Loss
 from lossviz.losses.proof import Proof, prove
-from lossviz.scenes.scene import Frame, Handle, Params, Scene, line_values
+from lossviz.scenes.scene import ARROWS, RATE, Frame, Handle, Params, Scene, Values, line_values, stepped
 
 CLASSES = 3
 LOGIT_REACH = 8.0
+LOGITS = tuple(
+    Handle(f"z{k}", f"Logit of class {k}", -LOGIT_REACH, LOGIT_REACH, 0.1, start)
+    for k, start in ((1, 1.0), (2, 0.5), (3, -0.5))
+)
 SIDE = 81
 HEIGHT = sqrt(3) / 2
 EDGE = 1e-3
@@ -28,12 +32,20 @@ EDGE = 1e-3
 ARROW_ROWS = 9
 
 
-def inputs(handles: Mapping[str, float], loss: Loss) -> dict[str, Tensor]:
+def inputs(handles: Values, loss: Loss) -> dict[str, Tensor]:
     """Return ``pred`` ``(1, 3)`` float64 logits, ``target`` ``(1,)`` int64 and, where taken, even class weights."""
     return _accepted(loss, _logits(handles), torch.tensor([int(handles["label"]) - 1]))
 
 
-def _proof(loss: Loss, handles: Mapping[str, float], params: Mapping[str, Any]) -> Proof:
+def step(loss: Loss, handles: Values, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the logits after one step against the gradient."""
+    _, slopes = value_and_grad(loss, inputs(handles, loss), params)
+    return {
+        z.name: stepped(z, handles[z.name], slopes["pred"][0, k].item(), handles["rate"]) for k, z in enumerate(LOGITS)
+    }
+
+
+def _proof(loss: Loss, handles: Values, params: Mapping[str, Any]) -> Proof:
     """The slope by the logit of the labelled class."""
     label = int(handles["label"])
     way = torch.zeros(1, CLASSES, dtype=torch.float64)
@@ -45,7 +57,7 @@ def _proof(loss: Loss, handles: Mapping[str, float], params: Mapping[str, Any]) 
     return prove(loss, at, handles[f"z{label}"], params, {"pred": way})
 
 
-def _logits(handles: Mapping[str, float]) -> Tensor:
+def _logits(handles: Values) -> Tensor:
     return torch.tensor([[handles[f"z{k + 1}"] for k in range(CLASSES)]], dtype=torch.float64)
 
 
@@ -54,7 +66,7 @@ def _accepted(loss: Loss, pred: Tensor, target: Tensor) -> dict[str, Tensor]:
     return {name: named[name] for name in loss.inputs}
 
 
-def views(losses: Sequence[Loss], handles: Mapping[str, float], params: Params, wanted: Sequence[str]) -> Frame:
+def views(losses: Sequence[Loss], handles: Values, params: Params, wanted: Sequence[str]) -> Frame:
     """Evaluate ``losses`` at the handles; see the module for the arrays."""
     frame = Frame()
     chosen = {loss.key: loss.resolve(params.get(loss.key, {})) for loss in losses}
@@ -126,13 +138,14 @@ CLASSES_SCENE = Scene(
     name="Three classes",
     task="Drag the point towards a corner: what does each loss still want from the logits?",
     handles=(
-        Handle("z1", "Logit of class 1", -LOGIT_REACH, LOGIT_REACH, 0.1, 1.0),
-        Handle("z2", "Logit of class 2", -LOGIT_REACH, LOGIT_REACH, 0.1, 0.5),
-        Handle("z3", "Logit of class 3", -LOGIT_REACH, LOGIT_REACH, 0.1, -0.5),
+        *LOGITS,
         Handle("label", "Label", 1, CLASSES, 1, 2, whole=True),
     ),
     input_kinds=("classes",),
     view_names=("bars", "surface", "arrows", "formula", "proof"),
     inputs=inputs,
     views=views,
+    opening=("cross_entropy", "softmax_focal"),
+    options={"rate": RATE, "arrows": ARROWS},
+    step=step,
 )

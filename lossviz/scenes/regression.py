@@ -2,7 +2,7 @@
 
 Arrays by view (L losses in the order asked, N grid points, all float64 until they are sent):
 ``curve``: loss over predictions at the label held, ``(L, N)``; ``tangent``: its end points, ``(L, 2, 2)`` as x, y;
-``arrows``: where the prediction is and where a gradient step of `ARROW_STEP` moves it, ``(L, 2)``.
+``arrows``: where the prediction is and where a gradient step of the option ``rate`` moves it, ``(L, 2)``.
 ``derivative``: the loss's derivative by the prediction, ``(L, N)``.
 ``surface:<key>``: loss over (label, prediction), ``(S, S)``, label along the first axis.
 Values outside a loss's domain are NaN.
@@ -17,22 +17,22 @@ from torch import Tensor
 from lossviz.losses import value_and_grad
 from lossviz.losses.entry import Loss
 from lossviz.losses.proof import Proof, prove
-from lossviz.scenes.scene import Frame, Handle, Params, Scene, line_values
+from lossviz.scenes.scene import ARROWS, RATE, Frame, Handle, Params, Scene, Values, line_values, stepped
 
 LOW, HIGH = -5.0, 5.0
 # Not linspace: its middle is a hair below 0, outside the domain of a loss that takes 0 or more.
 GRID = LOW + (HIGH - LOW) * torch.arange(401, dtype=torch.float64) / 400
 SURFACE_GRID = LOW + (HIGH - LOW) * torch.arange(61, dtype=torch.float64) / 60
 TANGENT_REACH = 1.5
-ARROW_STEP = 0.25
+PRED = Handle("pred", "Prediction", LOW, HIGH, 0.1, 2.0)
 
 
-def inputs(handles: Mapping[str, float], loss: Loss) -> dict[str, Tensor]:
+def inputs(handles: Values, loss: Loss) -> dict[str, Tensor]:
     """Return ``pred`` and ``target``, shape ``(1,)``, float64; all of this scene's kinds take them as they are."""
     return {name: torch.tensor([handles[name]], dtype=torch.float64) for name in ("pred", "target")}
 
 
-def views(losses: Sequence[Loss], handles: Mapping[str, float], params: Params, wanted: Sequence[str]) -> Frame:
+def views(losses: Sequence[Loss], handles: Values, params: Params, wanted: Sequence[str]) -> Frame:
     """Evaluate ``losses`` at the handles; see the module for the arrays."""
     frame = Frame()
     chosen = {loss.key: loss.resolve(params.get(loss.key, {})) for loss in losses}
@@ -61,7 +61,13 @@ def views(losses: Sequence[Loss], handles: Mapping[str, float], params: Params, 
     return frame
 
 
-def _proof(loss: Loss, handles: Mapping[str, float], params: Mapping[str, Any]) -> Proof:
+def step(loss: Loss, handles: Values, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the prediction after one step against the gradient."""
+    _, slopes = value_and_grad(loss, inputs(handles, loss), params)
+    return {"pred": stepped(PRED, handles["pred"], slopes["pred"].item(), handles["rate"])}
+
+
+def _proof(loss: Loss, handles: Values, params: Mapping[str, Any]) -> Proof:
     def at(pred: float) -> dict[str, Tensor]:
         return inputs({**handles, "pred": pred}, loss)
 
@@ -87,12 +93,12 @@ def _slope(loss: Loss, pred: Tensor, target: Tensor, params: Mapping[str, Any]) 
     return slope.masked_fill(outside, torch.nan)
 
 
-def _arrow(numbers: Mapping[str, float] | None, handles: Mapping[str, float]) -> Tensor:
-    step = ARROW_STEP * numbers["gradient"] if numbers else torch.nan
+def _arrow(numbers: Mapping[str, float] | None, handles: Values) -> Tensor:
+    step = handles["rate"] * numbers["gradient"] if numbers else torch.nan
     return torch.tensor([handles["pred"], handles["pred"] - step], dtype=torch.float64)
 
 
-def _tangent(numbers: Mapping[str, float] | None, handles: Mapping[str, float]) -> Tensor:
+def _tangent(numbers: Mapping[str, float] | None, handles: Values) -> Tensor:
     if numbers is None:
         return torch.full((2, 2), torch.nan, dtype=torch.float64)
     x = handles["pred"] + torch.tensor([-TANGENT_REACH, TANGENT_REACH], dtype=torch.float64)
@@ -104,11 +110,14 @@ REGRESSION = Scene(
     name="Scalar regression",
     task="Drag the prediction: how fast does each loss rise, and how hard does it pull back?",
     handles=(
-        Handle("pred", "Prediction", LOW, HIGH, 0.1, 2.0),
+        PRED,
         Handle("target", "Label", LOW, HIGH, 0.1, 0.5),
     ),
     input_kinds=("regression", "nonnegative"),
     view_names=("curve", "derivative", "surface", "formula", "proof"),
     inputs=inputs,
     views=views,
+    opening=("huber", "mse"),
+    options={"rate": RATE, "arrows": ARROWS},
+    step=step,
 )

@@ -3,12 +3,12 @@
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias, cast
 
 import torch
 from torch import Tensor
 
-from lossviz.losses.entry import Formula, Loss
+from lossviz.losses.entry import Flag, Formula, Loss, Number, Param
 from lossviz.losses.proof import Proof
 from lossviz.losses.witness import Witness
 
@@ -42,13 +42,47 @@ class Handle:
 
 
 @dataclass(frozen=True, slots=True)
+class Series:
+    """Several draggable numbers of one kind: the cells of a grid, the coordinates of points.
+
+    There may be ``fewest`` to ``most`` of them; where both are 0, as many as in ``default``.
+    """
+
+    name: str
+    label: str
+    low: float
+    high: float
+    step: float
+    default: tuple[float, ...]
+    fewest: int = 0
+    most: int = 0
+
+    def parse(self, value: object) -> list[float]:
+        """Return ``value`` as a list of floats, or raise ``ValueError`` naming it and what is allowed."""
+        fewest, most = self.fewest or len(self.default), self.most or len(self.default)
+        count = str(fewest) if fewest == most else f"{fewest} to {most}"
+        entries = list(cast("Sequence[object]", value)) if isinstance(value, list | tuple) else []
+        good = [entry for entry in entries if isinstance(entry, int | float) and not isinstance(entry, bool)]
+        inside = [float(entry) for entry in good if self.low <= entry <= self.high]
+        if len(inside) < len(entries) or not fewest <= len(inside) <= most:
+            allowed = f"{count} numbers from {self.low:g} to {self.high:g}"
+            raise ValueError(f"Handle {self.name} is {reprlib.repr(cast('object', value))}; allowed: {allowed}.")
+        return inside
+
+
+Values: TypeAlias = Mapping[str, Any]
+"""A scene's handles and options by name: a float, a list of floats, or an option's value."""
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
     """The answer to one position of the handles.
 
     ``numbers`` holds exact float64 values by loss and name; a loss that is undefined there has none and a sentence in
     ``notes`` instead. ``arrays`` hold what is drawn, by the names that the scene's views document. ``lines`` hold the
     values of a formula's lines, by loss, ``steps`` those of the gradient's derivation; ``proofs`` hold the gradient
-    three ways, ``witnesses`` what the counter-examples of a loss's denied properties show.
+    three ways, ``witnesses`` what the counter-examples of a loss's denied properties show. ``moved`` holds the handles
+    after a step against the gradient, where one was asked for.
     """
 
     numbers: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
@@ -58,6 +92,16 @@ class Frame:
     steps: dict[str, list[list[float]]] = field(default_factory=dict[str, list[list[float]]])
     proofs: dict[str, Proof] = field(default_factory=dict[str, Proof])
     witnesses: dict[str, dict[str, Witness]] = field(default_factory=dict[str, dict[str, Witness]])
+    moved: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+RATE = Number("How far one step against the gradient goes.", 0.25, 0.001, 10.0, "log")
+ARROWS = Flag("Show where one step against the gradient leads.", True)
+
+
+def stepped(handle: Handle, value: float, slope: float, rate: float) -> float:
+    """Where one step of gradient descent takes a handle, inside its bounds."""
+    return min(handle.high, max(handle.low, value - rate * slope))
 
 
 Params = Mapping[str, Mapping[str, Any]]
@@ -69,28 +113,57 @@ class Scene:
     """A geometry: ``inputs(handles, loss)`` gives a loss's named tensors, ``views`` draws frames.
 
     ``views(losses, handles, params, wanted)`` takes at most eight losses and answers the wanted views in one frame.
+
+    Attributes:
+        key: stable name; addresses hold it.
+        name: name for people.
+        task: the sentence that the page begins with: what to do.
+        handles: what a finger holds.
+        input_kinds: kinds of inputs that it can make.
+        view_names: what may be asked for, for one loss as ``"name:key"``.
+        inputs: named tensors of a loss.
+        views: evaluates losses.
+        opening: keys of the losses that it begins with.
+        options: choices, marks and numbers beside the handles, such as what an axis shows.
+        without: keys of losses that fit by their kind and still cannot be drawn here.
+        step: the handles after one step of gradient descent, those that move; ``None`` where there is nothing to do.
     """
 
     key: str
     name: str
     task: str
-    handles: tuple[Handle, ...]
+    handles: tuple[Handle | Series, ...]
     input_kinds: tuple[str, ...]
     view_names: tuple[str, ...]
-    inputs: Callable[[Mapping[str, float], Loss], dict[str, Any]]
-    views: Callable[[Sequence[Loss], Mapping[str, float], Params, Sequence[str]], Frame]
+    inputs: Callable[[Values, Loss], dict[str, Any]]
+    views: Callable[[Sequence[Loss], Values, Params, Sequence[str]], Frame]
+    opening: tuple[str, ...]
+    options: Mapping[str, Param] = field(default_factory=dict[str, Param])
+    without: tuple[str, ...] = ()
+    step: Callable[[Loss, Values, Mapping[str, Any]], dict[str, Any]] | None = None
 
     def losses(self, catalogue: Sequence[Loss]) -> tuple[Loss, ...]:
         """Return the catalogue's losses that fit this geometry, in display order."""
-        return tuple(loss for loss in catalogue if loss.input_kind in self.input_kinds)
+        fit = (loss for loss in catalogue if loss.input_kind in self.input_kinds)
+        return tuple(loss for loss in fit if loss.key not in self.without)
 
-    def parse_handles(self, values: Mapping[str, object]) -> dict[str, float]:
-        """Return all handles, defaults where left out; raise ``ValueError`` for an unknown, non-finite or far one."""
+    def parse_handles(self, values: Values) -> dict[str, Any]:
+        """Return all handles and options, defaults where left out.
+
+        Raises:
+            ValueError: one is unknown, not finite, or outside what is allowed.
+        """
         known = {handle.name: handle for handle in self.handles}
         for name in values:
-            if name not in known:
-                raise ValueError(f"Unknown handle {name[:40]!r}; this scene has {', '.join(known)}.")
-        return {name: h.parse(values[name]) if name in values else h.default for name, h in known.items()}
+            if name not in known and name not in self.options:
+                raise ValueError(f"Unknown handle {name[:40]!r}; this scene has {', '.join([*known, *self.options])}.")
+        held = {name: h.parse(values.get(name, h.default)) for name, h in known.items()}
+        return held | {name: o.parse(name, values.get(name, o.default)) for name, o in self.options.items()}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all handles and options."""
+        return (*(handle.name for handle in self.handles), *self.options)
 
 
 def line_values(lines: Formula, named: Mapping[str, Any], params: Mapping[str, Any]) -> list[list[float]]:

@@ -21,7 +21,7 @@ from lossviz.losses import get, value_and_grad
 from lossviz.losses.entry import InputKind, Loss
 from lossviz.losses.proof import along, by_hand, prove
 from lossviz.losses.witness import Witness, witness
-from lossviz.scenes.scene import Frame, Handle, Params, Scene, line_values
+from lossviz.scenes.scene import Frame, Handle, Params, Scene, Values, line_values
 from lossviz.scenes.slices import slice_of
 
 POINTS = 81
@@ -40,12 +40,12 @@ def share_at_start(loss: Loss) -> float:
     return (line.start - line.low) / (line.high - line.low)
 
 
-def inputs(handles: Mapping[str, float], loss: Loss) -> dict[str, Any]:
+def inputs(handles: Values, loss: Loss) -> dict[str, Any]:
     """Return the loss's inputs at the handle, float64."""
     return slice_of(loss).at(place(loss, handles["t"]))
 
 
-def views(losses: Sequence[Loss], handles: Mapping[str, float], params: Params, wanted: Sequence[str]) -> Frame:
+def views(losses: Sequence[Loss], handles: Values, params: Params, wanted: Sequence[str]) -> Frame:
     """Evaluate each loss on its own slice; see the module for numbers and arrays."""
     frame = Frame()
     for loss in losses:
@@ -157,4 +157,5 @@ SLICE = Scene(
     view_names=("curve", "slopes", "tangent", "formula", "derivation", "proof", "witness", "inputs"),
     inputs=inputs,
     views=views,
+    opening=("huber",),
 )

@@ -5,20 +5,17 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, cast
 
 from lossviz.losses.entry import Loss
 from lossviz.scenes import MAX_LOSSES, SCENES, Scene, get_scene
-
-OPENING = {"regression": ("huber", "mse"), "classes": ("cross_entropy", "softmax_focal")}
-"""What a scene starts with where the address names no loss."""
 
 TABS = ("contour", "surface")
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What the explorer shows: a scene, its losses in order, their hyperparameters and the handles.
+    """What the explorer shows: a scene, its losses in order, their hyperparameters, the handles and the options.
 
     ``focus`` is the key of the loss whose map and formula are shown (empty where no loss is chosen), ``tab`` how: as a
     contour or a surface.
@@ -27,7 +24,7 @@ class State:
     scene: Scene
     losses: tuple[Loss, ...]
     params: dict[str, dict[str, Any]]
-    handles: dict[str, float]
+    handles: dict[str, Any]
     focus: str
     tab: str
 
@@ -46,10 +43,10 @@ def parse(
     losses = _losses(scene, query.get("loss"), catalogue, problems)
     params = {loss.key: _params(loss, query, problems) for loss in losses}
     handles = scene.parse_handles({})
-    for handle in scene.handles:
-        if handle.name in query:
+    for name in scene.names:
+        if name in query:
             try:
-                handles[handle.name] = handle.parse(_value(query[handle.name]))
+                handles = scene.parse_handles({**handles, name: _value(query[name])})
             except ValueError as error:
                 problems.append(str(error))
     keys = [loss.key for loss in losses]
@@ -67,9 +64,9 @@ def to_query(state: State) -> dict[str, str]:
         for name, value in plain(state.params[loss.key]).items():
             if value != loss.params[name].default:
                 query[f"{loss.key}.{name}"] = json.dumps(value)
-    for handle in state.scene.handles:
-        if state.handles[handle.name] != handle.default:
-            query[handle.name] = f"{state.handles[handle.name]:.12g}"
+    for name, default in state.scene.parse_handles({}).items():
+        if state.handles[name] != default:
+            query[name] = _text(state.handles[name])
     if state.losses and state.focus != state.losses[0].key:
         query["focus"] = state.focus
     if state.tab != TABS[0]:
@@ -85,7 +82,7 @@ def plain(params: Mapping[str, Any]) -> dict[str, Any]:
 
 def _losses(scene: Scene, text: str | None, catalogue: Sequence[Loss], problems: list[str]) -> tuple[Loss, ...]:
     offered = {loss.key: loss for loss in scene.losses(catalogue)}
-    asked = list(OPENING[scene.key]) if text is None else [key.strip() for key in text[:400].split(",") if key.strip()]
+    asked = list(scene.opening) if text is None else [key.strip() for key in text[:400].split(",") if key.strip()]
     found: dict[str, Loss] = {}
     for key in asked:
         if key in offered:
@@ -111,8 +108,22 @@ def _params(loss: Loss, query: Mapping[str, str], problems: list[str]) -> dict[s
     return params
 
 
+MOST_TEXT = 2000
+"""Long enough for all the cells of a grid, short enough for an address."""
+
+
+def _text(value: object) -> str:
+    """A handle's or option's value as `_value` reads it: numbers with twelve digits, several with commas between."""
+    if isinstance(value, list):
+        return ",".join(map(_text, cast("list[object]", value)))
+    if isinstance(value, str):
+        return value
+    return f"{value:.12g}" if isinstance(value, float) else json.dumps(value)
+
+
 def _value(text: str) -> object:
+    text = text[:MOST_TEXT]
     try:
-        return json.loads(text[:200])
+        return json.loads(f"[{text}]") if "," in text and text[0] not in '["{' else json.loads(text)
     except (ValueError, RecursionError):
-        return text[:200]
+        return text

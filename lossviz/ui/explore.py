@@ -9,13 +9,13 @@ from typing import Any, cast
 import streamlit as st
 from latex2mathml.converter import convert
 
-from lossviz.figures import DASHES, explore
+from lossviz.figures import DASHES
 from lossviz.losses import CATALOGUE
-from lossviz.losses.entry import Choice, Flag, Groups, Loss, Number, Vector
-from lossviz.scenes import SCENES, Handle, Scene
-from lossviz.scenes.slices import slice_of
+from lossviz.losses.entry import Choice, Flag, Groups, Loss, Number, Param
+from lossviz.scenes import SCENES, Handle, Scene, Series
 from lossviz.scenes.state import State, parse, plain, to_query
 from lossviz.ui.components import mount, reported
+from lossviz.ui.scenes import DATA
 from lossviz.ui.words import tr
 
 KEY = "stage"
@@ -43,7 +43,7 @@ def stage(
 
 def write_query(state: State) -> None:
     """Put ``state`` into the address, beside what other parts of the page keep there; one step for the Back button."""
-    ours = {"scene", "loss", "focus", "tab", *(handle.name for scene in SCENES for handle in scene.handles)}
+    ours = {"scene", "loss", "focus", "tab", *(name for scene in SCENES for name in scene.names)}
     kept = {name: value for name, value in st.query_params.items() if name not in ours and "." not in name}
     st.query_params.from_dict({**to_query(state), **kept})
 
@@ -65,9 +65,9 @@ def reported_query(key: str, scenes: Sequence[Scene]) -> dict[str, str] | None:
     if isinstance(revision, int):
         st.session_state[f"{key}.revision"] = revision
     query = {name: str(fields.get(name, ""))[:40] for name in ("focus", "tab")}
-    handles = {handle.name for scene in scenes for handle in scene.handles}
+    known = {name for scene in scenes for name in scene.names}
     for name, value in _items(fields.get("handles")):
-        if name in handles:
+        if name in known:
             query[name] = json.dumps(value)
     for loss, params in _items(fields.get("params")):
         for name, value in _items(params):
@@ -81,8 +81,7 @@ def _items(value: object) -> list[tuple[str, Any]]:
 
 def _data(state: State) -> dict[str, Any]:
     scene = state.scene
-    names = [tr(loss.name) for loss in state.losses]
-    own = {"regression": _regression, "classes": _classes, "slice": _slice}[scene.key](state, names)
+    own = DATA[scene.key](state)
     own["text"] = {**_text(), **own["text"]}
     return {
         "scene": scene.key,
@@ -90,6 +89,8 @@ def _data(state: State) -> dict[str, Any]:
         "dashes": DASHES,
         "handleSpecs": [_handle(handle) for handle in scene.handles],
         "handles": state.handles,
+        "options": {name: _param(option) for name, option in scene.options.items()},
+        "steps": scene.step is not None,
         "params": {key: plain(params) for key, params in state.params.items()},
         "focus": state.focus,
         "tab": state.tab,
@@ -101,81 +102,6 @@ def _data(state: State) -> dict[str, Any]:
     }
 
 
-def _regression(state: State, names: list[str]) -> dict[str, Any]:
-    low, high = state.scene.handles[0].low, state.scene.handles[0].high
-    words = tr("Prediction"), tr("Label"), tr("Loss"), tr("Derivative")
-    return {
-        "low": low,
-        "high": high,
-        "figures": explore.regression(names, low, high, words),
-        "numbers": [("loss", tr("Loss")), ("gradient", tr("Gradient"))],
-        "text": {
-            "curve": tr("Loss over the prediction, with its tangent; arrows show a gradient step of 0.25"),
-            "derivative": tr("Derivative over the prediction"),
-            "point": tr("Prediction and label"),
-            "position": tr("Prediction {pred}, label {target}."),
-            "sentence": tr("{name}: loss {loss}, gradient {gradient}."),
-            "prediction": tr("Prediction"),
-            "slope": tr("derivative"),
-            "map": tr("Map: {name}"),
-        },
-    }
-
-
-def _slice(state: State, names: list[str]) -> dict[str, Any]:
-    loss = state.losses[0]
-    line = slice_of(loss)
-    transform = loss.returns == "gradients"
-    charge = tr("Length of the combined gradient") if transform else tr("Loss")
-    figures = explore.slice_of_loss(names[0], line.low, line.high, (tr(line.label), charge, tr("Slope")))
-    return {
-        "low": line.low,
-        "high": line.high,
-        "figures": {name: figure for name, figure in figures.items() if name == "curve" or not transform},
-        "numbers": [("x", tr("At")), ("loss", charge), *([] if transform else [("gradient", tr("Slope"))])],
-        "text": {
-            "curve": tr("{what} over: {axis}", what=charge, axis=tr(line.label)),
-            "derivative": _slope_title(loss),
-            "axis": tr(line.label),
-            "inputs": tr("The inputs now, and the gradient by each"),
-            "gradient": tr("gradient"),
-            "network": tr("a network"),
-            "position": tr("{axis}: {x}."),
-            "sentence": tr("{name}: loss {loss}, slope {gradient}."),
-            "slope": tr("slope"),
-        },
-    }
-
-
-def _slope_title(loss: Loss) -> str:
-    if loss.input_kind in ("regression", "nonnegative", "positive"):
-        return tr("Influence function: how hard a sample pulls, by its prediction")
-    return tr("Slope along the same line")
-
-
-def _classes(state: State, names: list[str]) -> dict[str, Any]:
-    gradients = [(f"gradient.{k}", tr("by logit {k}", k=k)) for k in (1, 2, 3)]
-    return {
-        "figures": explore.classes(names, (tr("class"), tr("Gradient by logit"), tr("Loss"))),
-        "numbers": [("loss", tr("Loss")), *gradients],
-        "text": {
-            "logits": tr("Logits, and the probabilities that softmax makes of them"),
-            "bars": tr("Gradient by logit (cross-entropy: p − y)"),
-            "point": tr("Probabilities on the simplex"),
-            "pointX": tr("Across: towards class 2"),
-            "pointY": tr("Up: towards class 3"),
-            "position": tr("Probabilities {probs}; the label is class {label}."),
-            "sentence": tr("{name}: loss {loss}, gradient by logit {gradient}."),
-            "aClass": tr("class {k}"),
-            "aClassHead": tr("Class"),
-            "logit": tr("Logit"),
-            "probability": tr("Probability"),
-            "slope": tr("gradient"),
-            "map": tr("{name} over the probabilities; arrows: where a gradient step on the logits leads"),
-        },
-    }
-
-
 def _text() -> dict[str, Any]:
     return {
         "offline": tr("Connection lost. The picture is as of {time}; trying again."),
@@ -183,6 +109,11 @@ def _text() -> dict[str, Any]:
         "surface": tr("3-D"),
         "table": tr("Numbers as a table"),
         "reset": tr("Reset"),
+        "options": tr("What to show"),
+        "step": tr("Step"),
+        "stepHelp": tr("One step of gradient descent on the loss in focus"),
+        "play": tr("Play"),
+        "pause": tr("Pause"),
         "fit": tr("Fit axes"),
         "copy": tr("Copy link"),
         "copied": tr("The link is copied; it shows exactly this."),
@@ -206,16 +137,12 @@ def _text() -> dict[str, Any]:
     }
 
 
-def _handle(handle: Handle) -> dict[str, Any]:
-    return {
-        "name": handle.name,
-        "label": tr(handle.label),
-        "low": handle.low,
-        "high": handle.high,
-        "step": handle.step,
-        "default": handle.default,
-        "whole": handle.whole,
-    }
+def _handle(handle: Handle | Series) -> dict[str, Any]:
+    common = {"name": handle.name, "label": tr(handle.label), "low": handle.low, "high": handle.high}
+    if isinstance(handle, Series):
+        most = handle.most or len(handle.default)
+        return {**common, "step": handle.step, "default": list(handle.default), "fewest": handle.fewest, "most": most}
+    return {**common, "step": handle.step, "default": handle.default, "whole": handle.whole}
 
 
 def _loss(loss: Loss) -> dict[str, Any]:
@@ -232,12 +159,14 @@ def _loss(loss: Loss) -> dict[str, Any]:
     }
 
 
-def _param(param: Number | Vector | Choice | Flag) -> dict[str, Any]:
+def _param(param: Param) -> dict[str, Any]:
     common = {"meaning": tr(param.meaning), "default": param.default}
     if isinstance(param, Choice):
         return {**common, "options": param.options}
     if isinstance(param, Flag):
         return {**common, "flag": True}
+    if isinstance(param, Groups):
+        raise TypeError("lists of indices have no control")
     if isinstance(param, Number):
         span = {"low": param.low, "high": param.high, "scale": param.scale}
         return {**common, **span, "integer": param.integer, "nullable": param.nullable}

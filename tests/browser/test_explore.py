@@ -128,7 +128,7 @@ def test_every_slider_obeys_the_keyboard(open_page: Open):
 def test_a_parameter_is_live_while_its_slider_moves(open_page: Open):
     page = open_page("/explore?loss=huber")
     ready(page)
-    box = page.locator("input[type=range]").bounding_box()
+    box = page.locator(".lv-detail input[type=range]").bounding_box()
     assert box
     y = box["y"] + box["height"] / 2
     page.mouse.move(box["x"] + box["width"] / 2, y)

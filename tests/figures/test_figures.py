@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lossviz.figures import COLOURS, DASHES, comparison, explore, training
+from lossviz.figures import COLOURS, DASHES, classes, comparison, regression, slice, training
 from lossviz.ui import WEB
 
 NAMES = [f"loss {i}" for i in range(8)]
@@ -21,8 +21,9 @@ CURVES = ["epoch", "accuracy", "train loss", "gradient norm", "test loss"]
 def figures(count: int) -> dict[str, dict[str, Any]]:
     """Every spec there is, for ``count`` losses."""
     names = NAMES[:count]
-    made = {f"regression.{name}": spec for name, spec in explore.regression(names, -5, 5, WORDS).items()}
-    made |= {f"classes.{name}": spec for name, spec in explore.classes(names, WORDS[1:]).items()}
+    made = {f"regression.{name}": spec for name, spec in regression.figures(names, -5, 5, WORDS).items()}
+    made |= {f"classes.{name}": spec for name, spec in classes.figures(names, WORDS[1:]).items()}
+    made |= {f"slice.{name}": spec for name, spec in slice.figures(names[0], -5, 5, WORDS[1:]).items()}
     made |= {f"training.{name}": spec for name, spec in training.curves(names, 10, CURVES).items()}
     made["comparison"] = comparison.overlay([(name, [0.0, 1.0], [0.5, 0.25]) for name in names], "epoch", "loss")
     return made
@@ -126,7 +127,8 @@ def test_specs_share_no_parts_that_one_picture_could_change_for_another():
 
 def test_neither_torch_nor_streamlit_nor_plotly_is_imported():
     program = (
-        "import sys, lossviz.figures, lossviz.figures.explore, lossviz.figures.training, lossviz.figures.comparison\n"
+        "import sys, lossviz.figures.regression, lossviz.figures.classes, lossviz.figures.slice\n"
+        "import lossviz.figures.training, lossviz.figures.comparison\n"
         "print(sorted({'torch', 'streamlit', 'plotly', 'numpy', 'pandas'} & set(sys.modules)))"
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -13,7 +13,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.websockets import WebSocketDisconnect
 
-from lossviz import value_and_grad
+from lossviz import get, value_and_grad
 from lossviz.live import routes
 from lossviz.live.messages import evaluate, parse_request
 from lossviz.live.service import Service
@@ -162,10 +162,10 @@ def test_a_request_is_answered_with_torchs_numbers(connect: Any):
         header = page.ask(request(5, losses=["huber", "mse"], params={"huber": {"delta": 0.5}}, handles=handles))
     scene = get_scene("regression")
     for key, params in (("huber", {"delta": 0.5}), ("mse", {})):
-        value, grads = value_and_grad(key, scene.inputs(handles, "regression"), params)
+        value, grads = value_and_grad(key, scene.inputs(handles, get(key)), params)
         assert header["numbers"][key] == {"loss": value.item(), "gradient": grads["pred"].item()}
     assert header["seq"] == 5
-    assert header["handles"] == handles
+    assert header["handles"] == scene.parse_handles(handles)
 
 
 BAD = {

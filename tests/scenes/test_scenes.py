@@ -15,7 +15,7 @@ from lossviz.losses import CATALOGUE, get
 from lossviz.losses.entry import Choice, Flag, Loss, Number
 from lossviz.scenes import MAX_LOSSES, SCENES, Scene, get_scene
 from lossviz.scenes.classes import ARROW_ROWS, EDGE, HEIGHT, SIDE
-from lossviz.scenes.regression import ARROW_STEP, HIGH, LOW, TANGENT_REACH
+from lossviz.scenes.regression import HIGH, LOW, TANGENT_REACH
 from lossviz.scenes.scene import Handle
 
 EXACT = {"rtol": 1e-12, "atol": 1e-12, "equal_nan": True}
@@ -54,7 +54,8 @@ def handles_of(scene: Scene) -> st.SearchStrategy[dict[str, float]]:
             return st.integers(int(handle.low), int(handle.high)).map(float)
         return st.floats(handle.low, handle.high)
 
-    return st.fixed_dictionaries({handle.name: one(handle) for handle in scene.handles})
+    held = {handle.name: one(handle) for handle in scene.handles if isinstance(handle, Handle)}
+    return st.fixed_dictionaries(held).map(scene.parse_handles)
 
 
 def alone(loss: Loss, params: dict[str, Any], **inputs: Tensor) -> Tensor:
@@ -205,12 +206,12 @@ def test_tangent_and_arrow_start_from_the_numbers_shown(handles: dict[str, float
         rise = TANGENT_REACH * slope
         expected = [pred - TANGENT_REACH, pred + TANGENT_REACH, value - rise, value + rise]
         assert tangent.flatten().tolist() == pytest.approx(expected, rel=1e-12, abs=1e-12)
-        assert arrow.tolist() == pytest.approx([pred, pred - ARROW_STEP * slope], rel=1e-12, abs=1e-12)
+        assert arrow.tolist() == pytest.approx([pred, pred - handles["rate"] * slope], rel=1e-12, abs=1e-12)
 
 
 def test_the_undefined_half_is_left_out_exactly():
     msle = get("msle")
-    handles = {"pred": -0.1, "target": 1.0}
+    handles = REGRESSION.parse_handles({"pred": -0.1, "target": 1.0})
     frame = REGRESSION.views([msle, get("mse")], handles, {}, ["curve", "derivative", "surface:msle"])
     grid = torch.tensor(REGRESSION_GRID)
     for name in ("curve", "derivative"):
@@ -323,8 +324,8 @@ def test_a_handle_takes_every_number_in_its_range_as_it_is(value: float):
 
 
 def test_handles_left_out_have_their_default_and_unknown_ones_are_named():
-    assert REGRESSION.parse_handles({"pred": 1}) == {"pred": 1.0, "target": 0.5}
-    with pytest.raises(ValueError, match="Unknown handle 'z9'; this scene has pred, target"):
+    assert REGRESSION.parse_handles({"pred": 1}) == {"pred": 1.0, "target": 0.5, "rate": 0.25, "arrows": True}
+    with pytest.raises(ValueError, match="Unknown handle 'z9'; this scene has pred, target, rate, arrows"):
         REGRESSION.parse_handles({"z9": 1})
 
 

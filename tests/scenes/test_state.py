@@ -8,13 +8,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lossviz.losses import CATALOGUE
-from lossviz.losses.entry import Choice, Flag, Loss, Number, Vector
-from lossviz.scenes import MAX_LOSSES, SCENES
-from lossviz.scenes.state import OPENING, TABS, State, parse, plain, to_query
+from lossviz.losses.entry import Choice, Flag, Number, Param, Vector
+from lossviz.scenes import MAX_LOSSES, SCENES, Handle, Series
+from lossviz.scenes.state import TABS, State, parse, plain, to_query
 
 
-def param_of(loss: Loss, name: str) -> st.SearchStrategy[Any]:
-    param = loss.params[name]
+def held(handle: Handle | Series) -> st.SearchStrategy[Any]:
+    """What a finger leaves behind: three decimals. Longer ones lose nothing before the twelfth digit."""
+    one = st.floats(handle.low, handle.high).map(lambda value: round(value, 3) + 0.0)
+    if isinstance(handle, Series):
+        count = len(handle.default)
+        return st.lists(one, min_size=handle.fewest or count, max_size=handle.most or count)
+    return st.integers(int(handle.low), int(handle.high)).map(float) if handle.whole else one
+
+
+def value_of(option: Param) -> st.SearchStrategy[Any]:
+    """An option's value, in as many digits as an address holds."""
+    if isinstance(option, Number) and not option.integer:
+        inside = st.floats(option.low, option.high).map(lambda value: float(f"{value:.12g}"))
+        return inside.filter(lambda value: option.low <= value <= option.high)
+    return param_of(option)
+
+
+def param_of(param: Param) -> st.SearchStrategy[Any]:
     if isinstance(param, Number):
         whole = st.integers(int(param.low), int(param.high))
         return whole if param.integer else st.floats(param.low, param.high)
@@ -33,16 +49,11 @@ def states(draw: st.DrawFn) -> State:
     scene = draw(st.sampled_from(SCENES))
     losses = tuple(draw(st.lists(st.sampled_from(scene.losses(CATALOGUE)), max_size=MAX_LOSSES, unique=True)))
     params = {
-        loss.key: loss.resolve({name: draw(param_of(loss, name)) for name in loss.params if draw(st.booleans())})
+        loss.key: loss.resolve({name: draw(param_of(loss.params[name])) for name in loss.params if draw(st.booleans())})
         for loss in losses
     }
-    handles = {
-        # What a finger leaves behind: three decimals. Longer ones lose nothing before the twelfth digit.
-        handle.name: float(draw(st.integers(int(handle.low), int(handle.high))))
-        if handle.whole
-        else round(draw(st.floats(handle.low, handle.high)), 3) + 0.0
-        for handle in scene.handles
-    }
+    handles = {handle.name: draw(held(handle)) for handle in scene.handles}
+    handles |= {name: draw(value_of(option)) for name, option in scene.options.items()}
     focus = draw(st.sampled_from([loss.key for loss in losses])) if losses else ""
     return State(scene, losses, params, handles, focus, draw(st.sampled_from(TABS)))
 
@@ -153,12 +164,12 @@ def test_an_infinite_parameter_travels_as_text():
 def test_one_bad_value_costs_nothing_else():
     state, problems = parse({"loss": "huber,hubr,mse", "pred": "9", "target": "1.5", "huber.delta": "2"}, CATALOGUE)
     assert [loss.key for loss in state.losses] == ["huber", "mse"]
-    assert state.handles == {"pred": 2.0, "target": 1.5}
+    assert state.handles == {"pred": 2.0, "target": 1.5, "rate": 0.25, "arrows": True}
     assert state.params["huber"] == {"delta": 2.0}
     assert len(problems) == 2
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.key)
 def test_a_scene_without_losses_in_the_address_opens_with_its_own(scene: Any):
-    assert tuple(loss.key for loss in parse({"scene": scene.key}, CATALOGUE)[0].losses) == OPENING[scene.key]
+    assert tuple(loss.key for loss in parse({"scene": scene.key}, CATALOGUE)[0].losses) == scene.opening
     assert parse({"scene": scene.key, "loss": ""}, CATALOGUE)[0].losses == ()

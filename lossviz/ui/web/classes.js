@@ -42,7 +42,7 @@ class Classes {
       contour: figures.simplex,
       surface: figures.surface,
       grid: { x, y: x.map((v) => v * HEIGHT) },
-      key: (handles) => handles.label,
+      key: (handles) => [handles.label, handles.arrows],
       views: ["surface", "arrows"],
     });
     this.simplex = this.map.contour;
@@ -177,7 +177,7 @@ class Classes {
     }
     this.bars.draw(frame.seq);
     const arrows = frame.arrays[`arrows:${focus}`];
-    if (arrows) this.simplex.set(2, arrowTrace(rows(arrows)));
+    if (arrows) this.simplex.set(2, frame.handles.arrows ? arrowTrace(rows(arrows)) : { x: [], y: [] });
     this.map.draw(frame);
     this.place();
   }

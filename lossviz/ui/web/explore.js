@@ -1,18 +1,15 @@
 // The explorer: pictures that a finger moves, exact numbers beside them. All loss maths is the server's.
 
 import { swatch } from "./cards.js";
-import * as classes from "./classes.js";
 import { digits, fill, h, math, show } from "./dom.js";
 import { formulaLines } from "./formula.js";
 import { loadPlotly, theme, watchTheme } from "./plots.js";
 import { Proof } from "./proof.js";
-import * as regression from "./regression.js";
-import * as slice from "./slice.js";
 import { SceneSocket } from "./socket.js";
 
-const GEOMETRIES = { regression, classes, slice };
 const GONE_MS = 1500;
 const MOST_SHOWN = 6;
+const PLAY_MS = 120;
 const stages = new WeakMap();
 
 /** Called by Streamlit at every run of the page. */
@@ -64,7 +61,7 @@ class Stage {
       this.arrived = arrived;
       if (!this.held) Object.assign(this, structuredClone({ handles: data.handles, params: data.params, focus: data.focus, tab: data.tab }));
     }
-    const losses = JSON.stringify(data.losses.map((loss) => loss.key));
+    const losses = JSON.stringify([data.scene, data.losses.map((loss) => loss.key)]);
     if (losses !== this.losses) {
       this.losses = losses;
       this.build();
@@ -78,8 +75,9 @@ class Stage {
     this.ready = false;
     cancelAnimationFrame(this.drawing);
     this.drawing = 0;
-    const Plotly = await loadPlotly(data.folder);
+    const [Plotly, geometry] = await Promise.all([loadPlotly(data.folder), import(`./${data.scene}.js`)]);
     if (building !== this.building || !root.isConnected) return;
+    this.pause();
     this.geometry?.dispose();
     this.tokens = theme(root);
     this.status = h("p", { class: "lv-status", role: "status" });
@@ -87,7 +85,7 @@ class Stage {
     const below = data.entry ? h("div", { class: "lv-below" }) : null;
     root.replaceChildren(...[pictures, data.hero ? null : this.side(), below, this.status].filter(Boolean));
     root.classList.toggle("lv-hero", Boolean(data.hero));
-    this.geometry = GEOMETRIES[data.scene].create({ Plotly, stage: this, pictures, below });
+    this.geometry = geometry.create({ Plotly, stage: this, pictures, below });
     this.ready = true;
     this.since = this.socket?.seq ?? 0; // answers to what was asked before belong to other losses or another scene
     this.themes ??= watchTheme(root, () => {
@@ -113,7 +111,8 @@ class Stage {
     const keys = losses.map((loss) => loss.key);
     const params = Object.fromEntries(keys.map((key) => [key, this.params[key] ?? {}]));
     const proof = this.proof ? [`proof:${this.focus}`] : [];
-    return { scene, losses: keys, params, handles: this.handles, views: [...this.geometry.wanted(), ...proof] };
+    const step = this.stepping ? [`step:${this.focus}`] : [];
+    return { scene, losses: keys, params, handles: this.handles, views: [...this.geometry.wanted(), ...proof, ...step] };
   }
 
   /** The handles or parameters changed: evaluate them. */
@@ -123,9 +122,42 @@ class Stage {
 
   /** A handle moved under the finger. */
   moved(values) {
+    this.pause();
     this.held = true;
     Object.assign(this.handles, values);
     this.ask();
+  }
+
+  /** One step of gradient descent: the server says where it leads. */
+  step() {
+    this.stepping = true;
+    this.ask();
+  }
+
+  play() {
+    if (this.playing) return this.pause();
+    this.playing = setInterval(() => this.step(), PLAY_MS);
+    this.playButton.textContent = this.data.text.pause;
+  }
+
+  pause() {
+    if (!this.playing) return;
+    clearInterval(this.playing);
+    this.playing = undefined;
+    this.playButton.textContent = this.data.text.play;
+    this.report();
+  }
+
+  /** Follow the step that a frame brought, unless a finger holds something by now. */
+  follow(moved) {
+    if (!this.stepping || !Object.keys(moved).length) return;
+    this.stepping = false;
+    if (this.held) return;
+    const still = Object.entries(moved).every(([name, value]) => JSON.stringify(this.handles[name]) === JSON.stringify(value));
+    Object.assign(this.handles, moved);
+    this.sync();
+    if (!this.playing) this.report();
+    else if (still) this.pause(); // it has arrived
   }
 
   /** A handle was let go, a parameter set: the page keeps it in the address. */
@@ -157,6 +189,7 @@ class Stage {
     this.proof?.draw(frame.proofs[this.focus], frame.seq);
     for (const note of this.root.querySelectorAll("[data-note]")) note.textContent = frame.notes[note.dataset.note] ?? "";
     this.frame = frame;
+    this.follow(frame.moved);
     this.drawing ||= requestAnimationFrame(() => this.drawPictures());
     this.describe();
   }
@@ -215,10 +248,33 @@ class Stage {
     });
     this.summary = h("p", { class: "lv-hidden", "aria-live": "polite" });
     this.table = h("details", { class: "lv-table", ontoggle: () => this.table.open && this.frame && this.fillTable() }, h("summary", {}, text.table), h("div"));
+    const steps = data.steps ? this.steps() : [];
+    const options = this.options();
     const reset = h("button", { class: "lv-button", type: "button", onclick: () => this.reset() }, text.reset);
     const fit = h("button", { class: "lv-button", type: "button", onclick: () => this.geometry.fit() }, text.fit);
     const copy = h("button", { class: "lv-button", type: "button", onclick: () => this.copyLink() }, text.copy);
-    return h("aside", { class: "lv-side" }, list, detail, h("div", { class: "lv-buttons" }, fit, reset, copy), this.table, this.summary);
+    return h("aside", { class: "lv-side" }, ...[list, options, steps.length ? h("div", { class: "lv-buttons" }, ...steps) : null, detail, h("div", { class: "lv-buttons" }, fit, reset, copy), this.table, this.summary].filter(Boolean));
+  }
+
+  steps() {
+    const { text } = this.data;
+    this.playButton = h("button", { class: "lv-button", type: "button", "data-play": true, onclick: () => this.play() }, text.play);
+    return [h("button", { class: "lv-button", type: "button", title: text.stepHelp, "data-step": true, onclick: () => this.step() }, text.step), this.playButton];
+  }
+
+  /** The scene's own choices: they are handles that no finger holds. */
+  options() {
+    const { options, text } = this.data;
+    if (!Object.keys(options).length) return null;
+    const controls = Object.entries(options).map(([name, option]) => {
+      const write = (value, done) => {
+        this.handles[name] = value;
+        this.sync();
+        if (done) this.report();
+      };
+      return this.control(option, name, name, () => this.handles[name], write);
+    });
+    return h("details", { class: "lv-more lv-options", open: true }, h("summary", {}, text.options), ...controls);
   }
 
   lossRow(loss, position) {
@@ -251,26 +307,31 @@ class Stage {
 
   /** One parameter: a word to choose, a mark to set, or a slider that the picture follows beside an exact number. */
   param(loss, name, param) {
-    const read = () => this.params[loss.key][name];
     const write = (value, done) => {
       this.params[loss.key][name] = value;
       for (const sync of this.syncs) if (sync.param) sync();
       this.ask();
       if (done) this.report();
     };
-    const { control, sync, extra } = param.options ? choice(param, name, read, write) : param.flag ? flag(name, read, write) : this.number(loss, name, param, read, write);
-    sync.param = true;
+    return this.control(param, name, `${loss.key}.${name}`, () => this.params[loss.key][name], write, true);
+  }
+
+  /** `path` names it in sentences; a control that is `passing` goes with the loss in focus. */
+  control(param, name, path, read, write, passing = false) {
+    const { control, sync, extra } = param.options ? choice(param, name, read, write) : param.flag ? flag(name, read, write) : this.number(name, path, param, read, write);
+    sync.param = passing;
     this.syncs.push(sync);
+    sync();
     return h("div", { class: "lv-param" }, h("div", { class: "lv-param-head" }, ...control), extra ?? null, h("p", {}, param.meaning));
   }
 
-  number(loss, name, param, read, write) {
+  number(name, path, param, read, write) {
     const { text } = this.data;
     const log = param.scale === "log";
     const slide = log ? Math.log : (value) => value;
     const unslide = (value) => (log ? Number(Math.exp(value).toPrecision(3)) : Number(value.toPrecision(4)));
     const bound = (value) => Math.min(param.high, Math.max(param.low, param.integer ? Math.round(value) : value));
-    const range = h("input", { type: "range", min: slide(param.low), max: slide(param.high), step: param.integer ? 1 : "any", "aria-label": `${loss.name}: ${name}` });
+    const range = h("input", { type: "range", min: slide(param.low), max: slide(param.high), step: param.integer ? 1 : "any", "aria-label": path });
     const exact = h("input", { type: "number", min: param.low, max: param.high, step: "any", "aria-label": fill(text.exact, { name }) });
     const from = (event, done) => write(bound(unslide(Number(event.target.value))), done);
     range.addEventListener("input", (event) => from(event, false));
@@ -279,7 +340,7 @@ class Stage {
       const value = Number(exact.value);
       if (exact.value !== "" && value >= param.low && value <= param.high) write(value, true);
       else {
-        this.say(fill(text.range, { name: `${loss.key}.${name}`, value: exact.value, low: param.low, high: param.high }));
+        this.say(fill(text.range, { name: path, value: exact.value, low: param.low, high: param.high }));
         sync();
       }
     });
@@ -320,6 +381,7 @@ class Stage {
   }
 
   dispose() {
+    clearInterval(this.playing);
     this.socket?.close();
     this.themes?.disconnect();
     this.geometry?.dispose();

@@ -135,7 +135,7 @@ class Regression {
     const values = keys.map((key) => frame.numbers[key]?.loss ?? null);
     const at = keys.map(() => frame.handles.pred);
     this.curve.set(2 * this.count, { x: at, y: values });
-    this.curve.set(2 * this.count + 1, arrowTrace(rows(arrows), values));
+    this.curve.set(2 * this.count + 1, frame.handles.arrows ? arrowTrace(rows(arrows), values) : { x: [], y: [] });
     if (!this.fitted) this.fitTo(frame);
     this.curve.draw(frame.seq);
     if (!this.map) return;

@@ -1,0 +1,62 @@
+"""Three classes: the simplex, bars and a surface, without their arrays."""
+
+from collections.abc import Sequence
+from math import sqrt
+
+from lossviz.figures.parts import MAP, arrows, bar, scene_3d
+from lossviz.figures.style import COLOURS, DASHES, Spec, axis, layout
+
+CORNER_GAP = 0.11
+BAR_GROUP = 0.7
+
+
+def figures(names: Sequence[str], words: Sequence[str]) -> dict[str, Spec]:
+    """Return the specs ``simplex`` and ``bars`` and ``surface``; ``words``: class, gradient by logit, loss."""
+    a_class, gradient, loss = words
+    height = sqrt(3) / 2
+    hidden = {"visible": False, "fixedrange": True}
+    contour = {
+        "type": "contour",
+        "z": [],
+        "zmin": 0,
+        "colorscale": MAP,
+        "contours": {"coloring": "heatmap", "showlines": True},
+        "ncontours": 16,
+        "line": {"width": 0.6, "color": "rgba(255,255,255,.55)"},
+        "colorbar": {**bar(), "orientation": "h", "x": 0.5, "y": 0, "yanchor": "top", "len": 0.7},
+        "connectgaps": False,
+        "hoverinfo": "skip",
+    }
+    outline = {
+        "type": "scatter",
+        "mode": "lines",
+        "x": [0, 1, 0.5, 0],
+        "y": [0, 0, height, 0],
+        "line": {"color": "@muted", "width": 1.5},
+        "hoverinfo": "skip",
+    }
+    x = {**hidden, "range": [-CORNER_GAP, 1 + CORNER_GAP]}
+    y = {**hidden, "range": [-CORNER_GAP, height + CORNER_GAP], "scaleanchor": "x"}
+    width = BAR_GROUP / max(1, len(names))
+    bars = [
+        {
+            "type": "bar",
+            "name": name,
+            "x": [1, 2, 3],
+            "y": [],
+            "offset": -BAR_GROUP / 2 + i * width,
+            "width": width,
+            "line": {"color": COLOURS[i], "dash": DASHES[i], "width": 2},
+        }
+        for i, name in enumerate(names)
+    ]
+    ticks = {"tickvals": [1, 2, 3], "ticktext": [f"{a_class} {k}" for k in (1, 2, 3)], "range": [0.5, 3.5]}
+    surface = {"type": "surface", "z": [], "colorscale": MAP, "showscale": False, "hoverinfo": "skip"}
+    return {
+        "simplex": {"data": [contour, outline, arrows(1.6)], "layout": layout(x, y, (8, 8, 8, 56))},
+        "bars": {
+            "data": bars,
+            "layout": layout(axis("", showgrid=False, **ticks), axis(gradient, zerolinewidth=1.5)),
+        },
+        "surface": {"data": [surface], "layout": scene_3d("", "", loss)},
+    }

@@ -1,0 +1,13 @@
+"""For each scene what its module in the browser needs: pictures without arrays, numbers to show, words."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from lossviz.scenes.state import State
+from lossviz.ui.scenes import classes, regression, slice
+
+DATA: Mapping[str, Callable[[State], dict[str, Any]]] = {
+    "regression": regression.data,
+    "classes": classes.data,
+    "slice": slice.data,
+}

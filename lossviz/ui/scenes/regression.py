@@ -1,0 +1,30 @@
+"""Scalar regression: what its module in the browser needs."""
+
+from typing import Any
+
+from lossviz.figures.regression import figures
+from lossviz.scenes.state import State
+from lossviz.ui.words import tr
+
+
+def data(state: State) -> dict[str, Any]:
+    """Pictures, numbers and words of the scene."""
+    names = [tr(loss.name) for loss in state.losses]
+    low, high = state.scene.handles[0].low, state.scene.handles[0].high
+    words = tr("Prediction"), tr("Label"), tr("Loss"), tr("Derivative")
+    return {
+        "low": low,
+        "high": high,
+        "figures": figures(names, low, high, words),
+        "numbers": [("loss", tr("Loss")), ("gradient", tr("Gradient"))],
+        "text": {
+            "curve": tr("Loss over the prediction, with its tangent; arrows show one gradient step"),
+            "derivative": tr("Derivative over the prediction"),
+            "point": tr("Prediction and label"),
+            "position": tr("Prediction {pred}, label {target}."),
+            "sentence": tr("{name}: loss {loss}, gradient {gradient}."),
+            "prediction": tr("Prediction"),
+            "slope": tr("derivative"),
+            "map": tr("Map: {name}"),
+        },
+    }
