@@ -136,7 +136,7 @@ def test_a_parameter_is_live_while_its_slider_moves(open_page: Open):
     page.mouse.move(box["x"] + box["width"] * 0.3, y, steps=5)
     settle(page)
     # Not let go yet.
-    delta = float(page.locator("input[type=number]").first.input_value())
+    delta = float(page.locator(".lv-detail input[type=number]").first.input_value())
     assert delta != 1
     check_numbers(page, "regression", {"huber": {"delta": delta}})
     page.mouse.up()
@@ -144,7 +144,7 @@ def test_a_parameter_is_live_while_its_slider_moves(open_page: Open):
     settle(page)
     check_numbers(page, "regression", {"huber": {"delta": delta}})
 
-    exact = page.locator(".lv-param input[type=number]")
+    exact = page.locator(".lv-detail input[type=number]")
     exact.fill("1000")
     exact.press("Enter")
     page.wait_for_function("document.querySelector('.lv-status').textContent")

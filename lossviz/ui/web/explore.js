@@ -322,7 +322,7 @@ class Stage {
     sync.param = passing;
     this.syncs.push(sync);
     sync();
-    return h("div", { class: "lv-param" }, h("div", { class: "lv-param-head" }, ...control), extra ?? null, h("p", {}, param.meaning));
+    return h("div", { class: "lv-param", title: param.meaning }, h("div", { class: "lv-param-head" }, ...control), extra ?? null, h("p", {}, param.meaning));
   }
 
   number(name, path, param, read, write) {
