@@ -1,14 +1,18 @@
 """Where values are equal, zero or at a bend, and at the ends of the domain: all that gives a slope gives the same."""
 
+import math
 from typing import Any
 
+import pytest
 import torch
 from loss_samples import EVERY_SETTING, autograd, closed_form, sample_of
 from sampling import Inputs, Random
 from test_catalogue import slope_by_logits
 from torch import Tensor
+from torch.nn.functional import normalize
 
-from lossviz.losses import Loss
+import lossviz
+from lossviz.losses import Loss, _embeddings
 
 SEEDS = range(8)
 ROWS = 6
@@ -58,3 +62,57 @@ def test_the_derivation_ends_at_the_gradient_at_the_ends_of_the_domain(loss: Los
     for inputs in sample_of(loss).extremes(torch.float64):
         slope, want = loss.derivation[-1].value(**inputs, **params).detach(), wanted(loss, inputs, params)
         torch.testing.assert_close(slope, want, rtol=1e-4, atol=1e-6)
+
+
+LENGTHS = (1e-13, 0.5, 1.0, 1.5, 1e3, 1e6)
+
+
+@pytest.mark.parametrize("dimensions", [1, 2, 5])
+def test_short_vectors_have_the_slopes_of_what_is_computed(dimensions: int) -> None:
+    """On both sides of the length from which on a unit vector is one, however many dimensions share it."""
+    source = Random(len(LENGTHS), seed=1)
+    lengths = _embeddings.SHORTEST * torch.tensor(LENGTHS, dtype=torch.float64)[:, None]
+    x = (normalize(source.reals(len(LENGTHS), dimensions)) * lengths).requires_grad_()
+    slope = source.reals(len(LENGTHS), dimensions)
+    (want,) = torch.autograd.grad((_embeddings.unit(x) * slope).sum(), x)
+    found = _embeddings.through_unit(x.detach(), slope)
+    # Row by row: the shorter, the steeper. In one dimension a unit vector does not turn, and rounding is all there is.
+    for row, wanted_row, length in zip(found, want, lengths, strict=True):
+        torch.testing.assert_close(row * length, wanted_row * length, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("eps", [1e-8, 0.5])
+def test_cosine_similarity_of_vectors_about_as_long_as_eps(eps: float) -> None:
+    loss = lossviz.get("cosine_similarity")
+    source = Random(len(LENGTHS), seed=2)
+    x1, x2 = (normalize(source.reals(len(LENGTHS), 3)) for _ in range(2))
+    lengths = eps * torch.tensor(LENGTHS, dtype=torch.float64)[:, None]
+    for inputs in ({"x1": x1 * lengths, "x2": x2}, {"x1": x1, "x2": x2 * lengths}):
+        want = autograd(loss, inputs, {"eps": eps})
+        line = loss.derivation[-1].value(**inputs, eps=eps)
+        found = closed_form(loss, inputs, {"eps": eps})
+        for slope, wanted_slope in ((line, want["x1"]), (found["x1"], want["x1"]), (found["x2"], want["x2"])):
+            torch.testing.assert_close(slope * lengths, wanted_slope * lengths, rtol=1e-9, atol=1e-12)
+
+
+def test_tasks_that_are_alike_pull_none_of_their_weights() -> None:
+    loss = lossviz.get("gradnorm")
+    alike = torch.ones(3, dtype=torch.float64)
+    inputs, params = dict.fromkeys(loss.inputs, alike), loss.resolve()
+    for found in (
+        autograd(loss, inputs, params)["weights"],
+        closed_form(loss, inputs, params)["weights"],
+        loss.derivation[-1].value(**inputs, **params),
+    ):
+        assert found.tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("distance", [1e-4, 1e-3, 4e-3, 9e-3, 1.1e-2, 3e-2])
+def test_superloss_solves_its_equation_where_the_weight_leaves_its_ceiling(distance: float) -> None:
+    """There the solution has an infinite slope, and the loss hardly feels an error of it."""
+    loss = lossviz.get("superloss")
+    w = distance - 1
+    losses = torch.tensor([1 + 2 * w * math.exp(w)], dtype=torch.float64)
+    assert loss.outputs is not None
+    found = -loss.outputs(losses=losses, tau=1.0, lambda_=1.0)["sigma"].log()
+    assert float(found) == pytest.approx(w, abs=1e-11 / distance)
