@@ -204,12 +204,15 @@ _OPPOSITE |= {"argmin": "argmax", "max": "min", "min": "max", "mean": "sum", "su
 _REDUCTIONS = {"mean", "sum"}
 _COMPARED = {ast.Lt: "<=", ast.LtE: "<", ast.Gt: ">=", ast.GtE: ">", ast.Eq: "!=", ast.NotEq: "=="}
 _SIGNS = {ast.Add: "-", ast.Sub: "+"}
-_COMMUTES = {"maximum", "minimum", "max", "min", "logaddexp", "isinstance", "zip", "cat", "stack", "cosine", "dot"}
+_COMMUTES = {"maximum", "minimum", "max", "min", "logaddexp", "isinstance", "zip", "cat", "stack", "dist", "complex"}
+_COMMUTES |= {"pairwise_distance", "smooth_l1_loss", "_areas", "_offset", "_common_sides", "_outer_sides", "_outer_box"}
+_COMMUTES |= {"_overlap", "_dice_parts", "_jaccard_parts"}
+"""Functions whose first two arguments may change places: what is made of the result is the same."""
 _CHECKS_OF_NUMBERS = {"check_between", "check_at_least", "check_above", "check_among"}
-_TAKES_NUMBERS = {"clamp", "full", "full_like", "where", "masked_fill", "new_full", "tensor", "pow", "fill"}
+_TAKES_NUMBERS = {"clamp", "full", "full_like", "new_full", "tensor", "pow"}
 _WITHOUT_SLOPE = {"argmax", "argmin", "argsort", "sign", "detach", "size", "numel", "isfinite", "zeros_like"}
 _WITHOUT_SLOPE |= {"ones_like", "shape", "dtype", "device", "ndim", "long", "bool", "round", "floor", "topk"}
-_STILL = {"target", "label", "labels", "mask", "lengths", "gains", "ranked", "ranks", "places"}
+_STILL = {"target", "label", "labels", "mask", "lengths", "gains", "ranked", "ranks", "places", "order"}
 """What helpers call that which no gradient goes to, so that detaching it changes nothing."""
 
 
@@ -292,7 +295,7 @@ def changes_of_call(module: Module, node: ast.Call, method: ast.Attribute) -> It
     elif name == "where" and len(args) == 3:
         condition, first, second = map(module.text, args)
         yield "swap", node, f"{owner}.where({condition}, {second}, {first})"
-    else:
+    elif owner == "torch" or name == "clamp":
         yield from swaps(module, node, name)
 
 
@@ -384,7 +387,7 @@ def differentiated(node: ast.AST) -> Iterable[ast.AST]:
 def detachments(module: Module, node: ast.AST, moving: set[str]) -> Iterator[Change]:
     """A term that no gradient goes through any longer, and one that it goes through although it should not."""
     match node:
-        case ast.Call(ast.Attribute(value, "detach")):
+        case ast.Call(ast.Attribute(value, "detach")) if moves(value, moving):
             yield "detach", node, module.bracketed(value)
         case ast.BinOp(left, _, right):
             for operand in (left, right):
@@ -542,7 +545,9 @@ class Select:
         if module.startswith("_") and module in Path(item.path).read_text():
             return True
         source = inspect.getsource(item.function)
-        return any(f'"{key}"' in source for key in self.job.losses)
+        named = {key for key in self.job.losses if f'"{key}"' in source}
+        own = {value.key for value in vars(item.module).values() if type(value).__name__ == "Loss"}
+        return bool(named or own & set(self.job.losses))
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Count, and note a failure."""
