@@ -538,7 +538,7 @@ QUANTILE = Loss(
         ),
         Line(_CHAIN + r"\begin{cases} -q & r > 0 \\ 0 & r = 0 \\ 1 - q & r < 0 \end{cases}", _quantile_by_pred),
     ),
-    params={"q": Number("The quantile to predict.", 0.5, 0.01, 0.99)},
+    params={"q": Number("The quantile to predict.", 0.5, 0.001, 0.999)},
     properties=Properties(
         convex_in_pred=yes(_EVERYWHERE),
         convex_in_logits=NOT_APPLICABLE,
