@@ -6,9 +6,10 @@ import streamlit as st
 
 from lossviz.losses import CATALOGUE, get
 from lossviz.scenes import MAX_LOSSES, SCENES, get_scene
-from lossviz.scenes.state import parse
+from lossviz.scenes.state import State, parse
 from lossviz.ui.code import write_code
 from lossviz.ui.explore import stage, write_query
+from lossviz.ui.frame import alone
 from lossviz.ui.words import tr
 
 state, problems = parse(st.query_params.to_dict(), CATALOGUE)
@@ -27,9 +28,22 @@ def choose_losses() -> None:
     write_query(replace(state, losses=losses, params=params, focus=focus))
 
 
+def about(state: State) -> None:
+    """Show where more is to be read of the loss in focus, and the loss as a program."""
+    focus = get(state.focus)
+    st.page_link(
+        "catalogue.py",
+        label=tr("All about {name}: derivation, properties, other libraries", name=tr(focus.name)),
+        icon=":material/menu_book:",
+        query_params={"loss": focus.key},
+    )
+    write_code(focus, state.scene.inputs(state.handles, focus), state.params[state.focus])
+
+
 # The address is the truth: Back, a link or a reload changes it, and the widgets follow.
 st.session_state["scene"] = state.scene.key
 st.session_state["losses"] = [loss.key for loss in state.losses]
+present = st.query_params.get("present") == "1"
 with st.sidebar:
     st.radio(
         tr("Scene"),
@@ -48,18 +62,14 @@ with st.sidebar:
         max_selections=MAX_LOSSES,
         help=tr("Each one gets a curve; colour and dash follow the order of this list."),
     )
+if present:
+    alone()
 st.markdown(f"**{tr(state.scene.task)}**")
 for problem in problems:
     st.warning(problem, icon=":material/error:")
 if state.losses:
-    stage(state)
-    focus = get(state.focus)
-    st.page_link(
-        "catalogue.py",
-        label=tr("All about {name}: derivation, properties, other libraries", name=tr(focus.name)),
-        icon=":material/menu_book:",
-        query_params={"loss": focus.key},
-    )
-    write_code(focus, state.scene.inputs(state.handles, focus), state.params[state.focus])
+    stage(state, present=present)
+    if not present:
+        about(state)
 else:
     st.info(tr("Choose at least one loss on the left."), icon=":material/arrow_back:")

@@ -62,3 +62,22 @@ def line(position: int, name: str, width: float = 2.5) -> Spec:
         "line": {"color": COLOURS[position], "dash": DASHES[position], "width": width, "simplify": False},
         "hoverinfo": "skip",
     }
+
+
+_GROW = {"font": "size", "tickfont": "size", "line": "width", "marker": "size", "margin": None}
+
+
+def enlarged(spec: Any, factor: float) -> Any:
+    """Return a spec with type, lines, discs and margins ``factor`` times as large."""
+    if isinstance(spec, list):
+        return [enlarged(part, factor) for part in spec]
+    if not isinstance(spec, dict):
+        return spec
+    grown = {name: enlarged(part, factor) for name, part in spec.items()}
+    for name, size in _GROW.items():
+        part = grown.get(name)
+        if isinstance(part, dict):
+            sizes = ("l", "r", "t", "b") if size is None else (size,)
+            bigger = {key: part[key] * factor for key in sizes if isinstance(part.get(key), int | float)}
+            grown[name] = {**part, **bigger}
+    return grown

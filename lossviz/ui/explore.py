@@ -10,6 +10,7 @@ import streamlit as st
 from latex2mathml.converter import convert
 
 from lossviz.figures import DASHES
+from lossviz.figures.style import enlarged
 from lossviz.losses import CATALOGUE
 from lossviz.losses.entry import Choice, Flag, Groups, Loss, Number, Param
 from lossviz.scenes import SCENES, Handle, Scene, Series
@@ -19,6 +20,8 @@ from lossviz.ui.scenes import DATA
 from lossviz.ui.words import tr
 
 KEY = "stage"
+PROJECTED = 1.7
+"""How much larger type and lines are on a projector."""
 _VECTOR_SLIDER_TOP = 2.0
 
 
@@ -29,16 +32,29 @@ def stage(
     key: str = KEY,
     more: Mapping[str, Any] | None = None,
     keep: Callable[[], None] | None = None,
+    present: bool = False,
 ) -> None:
     """Mount the explorer in ``state``; as ``hero`` only its main picture, moving by itself until it is touched.
 
+    ``present`` is for the last row of a lecture hall: larger type, thicker lines, nothing else on screen.
     ``more`` is put over the component's data. ``keep`` is called when the component reports another state; the
     explorer's own page writes it into the address.
     """
     revision = st.session_state.get(f"{key}.revision", 0)
     session = st.session_state.setdefault(f"{key}.session", secrets.token_urlsafe(6))
-    own = {"hero": hero, "key": key, "revision": revision, "session": session}
-    mount("explore", key, {**_data(state), **own, **(more or {})}, {"state": keep or (lambda: _keep(key))})
+    own = {"hero": hero, "key": key, "revision": revision, "session": session, "present": present, "address": not keep}
+    data = {**_data(state), **own, **(more or {})}
+    if present:
+        data["figures"] = enlarged(data["figures"], PROJECTED)
+    mount("explore", key, data, {"state": keep or (lambda: _keep(key)), "present": _present})
+
+
+def _present() -> None:
+    """Into the lecture hall and back."""
+    if "present" in st.query_params:
+        del st.query_params["present"]
+    else:
+        st.query_params["present"] = "1"
 
 
 def write_query(state: State) -> None:
@@ -109,6 +125,9 @@ def _text() -> dict[str, Any]:
         "surface": tr("3-D"),
         "table": tr("Numbers as a table"),
         "reset": tr("Reset"),
+        "take": tr("Take it with you"),
+        "present": tr("Present"),
+        "leave": tr("Leave the presentation"),
         "options": tr("What to show"),
         "step": tr("Step"),
         "stepHelp": tr("One step of gradient descent on the loss in focus"),

@@ -23,6 +23,18 @@ _STYLE = """<style>
 """Less air around the page than Streamlit's own, so that one act fits one screen."""
 
 
+_ALONE = """<style>
+[data-testid="stHeader"], [data-testid="stSidebar"], [data-testid="stSidebarCollapsedControl"] { display: none; }
+.stMainBlockContainer { padding: 1rem 2rem; max-width: none; }
+.stMainBlockContainer [data-testid="stMarkdownContainer"] p { font-size: 1.6rem; }
+</style>"""
+
+
+def alone() -> None:
+    """Leave nothing on screen but the page's picture: for a projector."""
+    st.html(_ALONE)
+
+
 def base_path() -> str:
     """Return the path that the app is served under: "" or "/somewhere"."""
     base = str(config.get_option("server.baseUrlPath") or "").strip("/")

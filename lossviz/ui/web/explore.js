@@ -2,6 +2,7 @@
 
 import { swatch } from "./cards.js";
 import { digits, fill, h, math, show } from "./dom.js";
+import { save, toCsv, toHtml, toPng, toSvg } from "./export.js";
 import { formulaLines } from "./formula.js";
 import { loadPlotly, theme, watchTheme } from "./plots.js";
 import { Proof } from "./proof.js";
@@ -61,7 +62,7 @@ class Stage {
       this.arrived = arrived;
       if (!this.held) Object.assign(this, structuredClone({ handles: data.handles, params: data.params, focus: data.focus, tab: data.tab }));
     }
-    const losses = JSON.stringify([data.scene, data.losses.map((loss) => loss.key)]);
+    const losses = JSON.stringify([data.scene, data.present, data.losses.map((loss) => loss.key)]);
     if (losses !== this.losses) {
       this.losses = losses;
       this.build();
@@ -81,10 +82,11 @@ class Stage {
     this.geometry?.dispose();
     this.tokens = theme(root);
     this.status = h("p", { class: "lv-status", role: "status" });
-    const pictures = h("div", { class: "lv-pictures" });
+    const pictures = (this.pictures = h("div", { class: "lv-pictures" }));
     const below = data.entry ? h("div", { class: "lv-below" }) : null;
     root.replaceChildren(...[pictures, data.hero ? null : this.side(), below, this.status].filter(Boolean));
     root.classList.toggle("lv-hero", Boolean(data.hero));
+    root.classList.toggle("lv-present", Boolean(data.present));
     this.geometry = geometry.create({ Plotly, stage: this, pictures, below });
     this.ready = true;
     this.since = this.socket?.seq ?? 0; // answers to what was asked before belong to other losses or another scene
@@ -253,7 +255,7 @@ class Stage {
     const reset = h("button", { class: "lv-button", type: "button", onclick: () => this.reset() }, text.reset);
     const fit = h("button", { class: "lv-button", type: "button", onclick: () => this.geometry.fit() }, text.fit);
     const copy = h("button", { class: "lv-button", type: "button", onclick: () => this.copyLink() }, text.copy);
-    return h("aside", { class: "lv-side" }, ...[list, options, steps.length ? h("div", { class: "lv-buttons" }, ...steps) : null, detail, h("div", { class: "lv-buttons" }, fit, reset, copy), this.table, this.summary].filter(Boolean));
+    return h("aside", { class: "lv-side" }, ...[list, options, steps.length ? h("div", { class: "lv-buttons" }, ...steps) : null, detail, h("div", { class: "lv-buttons" }, fit, reset, copy), this.take(), this.table, this.summary].filter(Boolean));
   }
 
   steps() {
@@ -372,6 +374,22 @@ class Stage {
     const shown = () => this.say(location.href);
     if (!navigator.clipboard) return shown();
     navigator.clipboard.writeText(location.href).then(() => this.say(this.data.text.copied), shown);
+  }
+
+  /** The picture and its numbers as files. */
+  take() {
+    const { text, scene } = this.data;
+    const turn = () => this.component.setTriggerValue("present", String(Date.now()));
+    if (this.data.present) return h("button", { class: "lv-button lv-leave", type: "button", "data-present": true, onclick: turn }, text.leave);
+    const files = {
+      png: () => toPng(this.pictures, this.tokens["@surface"]).then((blob) => save(`${scene}.png`, blob)),
+      svg: () => save(`${scene}.svg`, toSvg(this.pictures, this.tokens["@surface"]), "image/svg+xml"),
+      html: () => save(`${scene}.html`, toHtml(this.root, { title: `lossviz: ${scene}`, background: this.tokens["@surface"], address: location.href }), "text/html"),
+      csv: () => save(`${scene}.csv`, toCsv(this.geometry.table(this.frame)), "text/csv"),
+    };
+    const buttons = Object.entries(files).map(([kind, write]) => h("button", { class: "lv-button", type: "button", "data-take": kind, onclick: () => this.frame && write() }, kind.toUpperCase()));
+    const present = this.data.address ? h("button", { class: "lv-button", type: "button", "data-present": true, onclick: turn }, text.present) : null;
+    return h("details", { class: "lv-more lv-take" }, h("summary", {}, text.take), h("div", { class: "lv-buttons" }, ...[...buttons, present].filter(Boolean)));
   }
 
   fillTable() {
