@@ -116,3 +116,15 @@ def test_superloss_solves_its_equation_where_the_weight_leaves_its_ceiling(dista
     assert loss.outputs is not None
     found = -loss.outputs(losses=losses, tau=1.0, lambda_=1.0)["sigma"].log()
     assert float(found) == pytest.approx(w, abs=1e-11 / distance)
+
+
+@pytest.mark.parametrize("key", ["ranknet", "lambdarank"])
+def test_lists_without_a_relevant_item_cost_nothing(key: str) -> None:
+    loss = lossviz.get(key)
+    scores = Random(2, seed=3).reals(2, 4)
+    inputs, params = {"scores": scores, "relevance": torch.zeros_like(scores)}, loss.resolve()
+    assert not loss.fn(**inputs, **params).any()
+    assert not loss.formula[-1].value(**inputs, **params).any()
+    for slope in (autograd(loss, inputs, params), closed_form(loss, inputs, params)):
+        assert not slope["scores"].any()
+    assert not loss.derivation[-1].value(**inputs, **params).any()
