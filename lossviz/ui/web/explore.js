@@ -1,9 +1,9 @@
 // The explorer: pictures that a finger moves, exact numbers beside them. All loss maths is the server's.
 
 import { swatch } from "./cards.js";
-import { digits, fill, h, math, show } from "./dom.js";
+import { digits, fill, h, show } from "./dom.js";
 import { save, toCsv, toHtml, toPng, toSvg } from "./export.js";
-import { formulaLines } from "./formula.js";
+import { formula, formulaLines } from "./formula.js";
 import { loadPlotly, theme, watchTheme } from "./plots.js";
 import { Proof } from "./proof.js";
 import { SceneSocket } from "./socket.js";
@@ -303,8 +303,8 @@ class Stage {
     this.proof = loss.returns === "loss" ? new Proof(text, loss.detached) : undefined;
     for (const sync of this.syncs) if (sync.param) sync();
     const more = h("details", { class: "lv-more" }, h("summary", {}, text.know), h("ul", {}, ...loss.pitfalls.map((pitfall) => h("li", {}, pitfall))), h("p", {}, loss.reference));
-    const formula = h("div", { class: "lv-formula" }, h("h4", {}, text.formula), ...lines, h("div", { class: "lv-line" }, math(loss.gradient)));
-    return [...params, formula, this.proof?.element, this.data.entry ? null : more].filter(Boolean);
+    const shown = h("div", { class: "lv-formula" }, h("h4", {}, text.formula), ...lines, formula(loss.gradient));
+    return [...params, shown, this.proof?.element, this.data.entry ? null : more].filter(Boolean);
   }
 
   /** One parameter: a word to choose, a mark to set, or a slider that the picture follows beside an exact number. */

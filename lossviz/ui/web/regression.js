@@ -21,6 +21,7 @@ class Regression {
     const { text, figures } = data;
     this.count = data.losses.length;
     this.main = data.hero ? card("lv-main lv-curve", "", legend(data)) : card("lv-main lv-curve", text.curve);
+    this.main.plot.setAttribute("role", "img");
     this.main.plot.setAttribute("aria-label", text.curve);
     pictures.append(this.main.element);
     this.curve = new Picture(Plotly, this.main.plot, figures.curve);
