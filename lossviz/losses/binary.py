@@ -566,9 +566,16 @@ ASL = Loss(
             gamma_neg=0.0,
             clip=0.5,
         ),
+        robust=no(_ALL_LOGITS, {"pred": [[0.0]], "target": [[1.0]]}, {"pred": [[3.0]], "target": [[1.0]]}),
         symmetric=no(
             "exchange of yes and no", {"pred": [[1.0]], "target": [[1.0]]}, {"pred": [[-1.0]], "target": [[0.0]]}
         ),
+        proper=no(
+            "the sigmoid of a logit as forecast; proper where gamma_neg, gamma_pos and clip are 0 and eps tiny",
+            {"pred": [[-math.log(3)]], "target": [[1.0]]},
+            {"pred": [[0.2]], "target": [[1.0]]},
+        ),
+        calibrated=no("each label alone: it says yes too soon", {"chances": [0.65, 0.35]}),
         scale_invariant=no(_ALL_LOGITS, {"pred": [[1.0]], "target": [[1.0]]}),
     ),
     pitfalls=(

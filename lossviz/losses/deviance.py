@@ -141,6 +141,10 @@ RMSLE = Loss(
         bounded=no(_NONNEGATIVE, {"pred": [1e300], "target": [0.0]}),
         lipschitz=yes(_NONNEGATIVE, constant=lambda _: 1.0),
         smooth=no(_NONNEGATIVE, {"pred": [1 - 1e-9], "target": [1.0]}, {"pred": [1 + 1e-9], "target": [1.0]}),
+        robust=no(
+            "all numbers of 0 or more: the logarithm of a single label can outvote those of all others",
+            {"pred": [20.0] * 5, "target": [0.0, 0.0, 0.0, 0.0, 1e9]},
+        ),
         scale_invariant=no(_NONNEGATIVE, {"pred": [2.0], "target": [1.0]}),
         needs_pairs=NOT_APPLICABLE,
     ),

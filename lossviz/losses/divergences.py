@@ -21,6 +21,11 @@ from lossviz.losses.entry import (
 _INPUTS = {"pred": "forecast probabilities q, (N, K)", "target": "true probabilities p, the shape of pred"}
 _ALL_PAIRS = "all pairs of distributions"
 _SWAP = "exchange of pred and target"
+_ONE_HOT = "forecasts of one class, a one-hot target"
+_UNEVEN = (
+    {"pred": [[0.5, 0.5]], "target": [[1.0, 0.0]]},
+    {"pred": [[0.9, 0.1]], "target": [[1.0, 0.0]]},
+)
 
 
 def _check_pair(inputs: Inputs, params: Params) -> None:
@@ -126,9 +131,12 @@ KL_DIVERGENCE = Loss(
             {"pred": [[1e-6, 1 - 1e-6]], "target": [[1.0, 0.0]]},
             {"pred": [[2e-6, 1 - 2e-6]], "target": [[1.0, 0.0]]},
         ),
+        robust=no(_ONE_HOT, *_UNEVEN),
         symmetric=no(
             _SWAP, {"pred": [[0.9, 0.1]], "target": [[0.5, 0.5]]}, {"pred": [[0.5, 0.5]], "target": [[0.9, 0.1]]}
         ),
+        proper=yes(_ONE_HOT, source="Gneiting and Raftery (2007), doi:10.1198/016214506000001437."),
+        calibrated=yes(_ONE_HOT),
     ),
     pitfalls=(
         "The order matters: this is the divergence of the target from the forecast, which makes the forecast cover "
@@ -273,7 +281,12 @@ JS_DIVERGENCE = Loss(
             {"pred": [[1e-9, 1 - 1e-9]], "target": [[1.0, 0.0]]},
             {"pred": [[2e-9, 1 - 2e-9]], "target": [[1.0, 0.0]]},
         ),
+        robust=no(_ONE_HOT, *_UNEVEN),
         symmetric=yes(_SWAP),
+        proper=no(
+            _ONE_HOT, {"pred": [[0.8, 0.2]], "target": [[1.0, 0.0]]}, {"pred": [[0.95, 0.05]], "target": [[1.0, 0.0]]}
+        ),
+        calibrated=yes(_ONE_HOT),
     ),
     pitfalls=(
         "SciPy's jensenshannon is a distance: the square root of this.",

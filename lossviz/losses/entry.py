@@ -345,7 +345,8 @@ class Properties:
         bounded: no value exceeds ``constant``.
         lipschitz: the gradient's Euclidean norm is at most ``constant``.
         smooth: the gradient is Lipschitz with ``constant`` (no kinks).
-        robust: regression: the gradient stays below ``constant`` however wrong the label.
+        robust: regression: the gradient stays below ``constant`` however wrong the label. Where a whole batch has one
+            value: a single label, however wrong, does not outvote all others about a prediction that rows share.
             Classification: values summed over all labels do not depend on the prediction, which makes the minimiser
             immune to symmetric label noise (Ghosh et al. 2017, arXiv:1712.09482).
         symmetric: regression: an error of +r costs what -r costs. Binary: exchanging the classes changes nothing.

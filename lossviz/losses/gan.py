@@ -37,6 +37,7 @@ _DIFFERENTIABLE = ("fake", "real")
 _SIDE = Choice("Whose loss it is.", "discriminator", ("discriminator", "generator"))
 _SCORES = "all real scores"
 _BCE = "import torch\nimport torch.nn.functional as F\n\nbce = F.binary_cross_entropy_with_logits\n"
+_FAKE_ALONE = "the scores of generated samples alone"
 _EXCHANGE = "real and fake exchanged and both signs changed"
 
 

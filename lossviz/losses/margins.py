@@ -22,6 +22,7 @@ from lossviz.losses.entry import (
 
 _ALL_SCORES = "all real scores"
 _TWO_CLASS_SOURCE = "Bartlett, Jordan and McAuliffe (2006), doi:10.1198/016214505000000907."
+_COMPOSITE_SOURCE = "Reid and Williamson (2010), Composite binary losses, arXiv:0912.3301."
 _MARGIN_INPUTS = {"pred": "score, any shape", "target": "label, -1 or +1, the shape of pred"}
 _SCORE_INPUTS = {"pred": "scores, (N, K)", "target": "class index, 0 to K - 1, (N,) int64"}
 
@@ -118,6 +119,7 @@ SQUARED_HINGE = Loss(
         smooth=yes(_ALL_SCORES, constant=lambda _: 2.0),
         robust=no(_ALL_SCORES, {"pred": [0.0], "target": [1.0]}, {"pred": [3.0], "target": [1.0]}),
         symmetric=yes(_ALL_SCORES),
+        proper=yes("(1 + s) / 2 as forecast, kept between 0 and 1", source=_COMPOSITE_SOURCE),
         calibrated=yes("two classes", source=_TWO_CLASS_SOURCE),
         scale_invariant=no(_ALL_SCORES, {"pred": [0.5], "target": [1.0]}),
     ),
@@ -207,6 +209,7 @@ EXPONENTIAL = Loss(
         smooth=no(_ALL_SCORES, {"pred": [-20.0], "target": [1.0]}, {"pred": [-20.1], "target": [1.0]}),
         robust=no(_ALL_SCORES, {"pred": [0.0], "target": [1.0]}, {"pred": [3.0], "target": [1.0]}),
         symmetric=yes(_ALL_SCORES),
+        proper=yes("the sigmoid of 2 s as forecast", source=_COMPOSITE_SOURCE),
         calibrated=yes("two classes", source=_TWO_CLASS_SOURCE),
         scale_invariant=no(_ALL_SCORES, {"pred": [0.5], "target": [1.0]}),
     ),

@@ -49,6 +49,8 @@ from lossviz.losses.entry import (
 
 _EVERYWHERE = "all real embeddings"
 _NOT_ZERO = "embeddings that are not zero"
+_RENAMED = "the samples permuted, the classes renamed"
+_PERMUTED = "the classes permuted"
 _FEW = 5
 _LABELLED = {"pred": "embeddings, (N, D)", "target": "class index, (N,) int64"}
 _LABELLED_PAIRS = pairs("pairs, each labelled similar or dissimilar")

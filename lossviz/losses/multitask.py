@@ -81,6 +81,8 @@ def _weighted_line(*, losses: Tensor, weights: Tensor) -> Tensor:
 
 
 _ALL_LOSSES = "all real losses of the tasks"
+_TASKS_PERMUTED = "the tasks permuted, with all that belongs to each"
+_LOSSES_ALONE = "the losses alone"
 
 
 def _sum_slope(*, losses: Tensor, weights: Tensor) -> Tensor:

@@ -35,6 +35,7 @@ _LISTS = {
     "relevance": "how relevant each item is, the higher the better, (N, L)",
 }
 _ALL_SCORES = "all real scores"
+_ITEMS_PERMUTED = "the items of a list permuted, scores and relevance together"
 _WHOLE_LISTS = pairs("the items of a list")
 _PAIRS_OF_A_LIST = pairs("every two items of a list that differ in relevance")
 

@@ -138,6 +138,7 @@ RMSE = Loss(
         bounded=no(_EVERYWHERE, {"pred": [1e6], "target": [0.0]}),
         lipschitz=yes(_EVERYWHERE, constant=lambda _: 1.0),
         smooth=no(_EVERYWHERE, {"pred": [-1e-9], "target": [0.0]}, {"pred": [1e-9], "target": [0.0]}),
+        robust=no(_EVERYWHERE, {"pred": [1e3] * 5, "target": [0.0, 0.0, 0.0, 0.0, 1e6]}),
         symmetric=yes("all errors of the batch change sign together"),
         scale_invariant=no(_EVERYWHERE, {"pred": [2.0], "target": [1.0]}),
         needs_pairs=NOT_APPLICABLE,

@@ -131,6 +131,10 @@ _PAD = Number("Tokens with this label are padding and left out.", 0, -100, 1_000
 _LOG_P = Line(r"\ln p_k = z_k - \ln \sum_j e^{z_j}", _log_p)
 _P = Line(r"\frac{\partial}{\partial z_k} \ln \sum_j e^{z_j} = \frac{e^{z_k}}{\sum_j e^{z_j}} = p_k", _p)
 _REAL = Line(r"m = [y \ne \text{pad}]", _real)
+_RENAMED = "all real logits; the classes permuted, other than padding"
+_NO_PADDING = "all tokens, where pad_index is no class"
+_UNEVEN = ({"pred": [[[0.0, 0.0, 0.0]]], "target": [[1]]}, {"pred": [[[0.0, 3.0, 0.0]]], "target": [[1]]})
+_PROPER_SOURCE = "Gneiting and Raftery (2007), doi:10.1198/016214506000001437."
 _FAR_OFF = {"pred": [[[0.0, 0.0, 1e6]]], "target": [[1]]}
 _TOKEN_MEAN = (
     "The mean is over the tokens that are no padding. The mean over all N T places shrinks with the padding, and the "
@@ -193,6 +197,9 @@ SEQ_CROSS_ENTROPY = Loss(
         bounded=no(_ALL_LOGITS, _FAR_OFF),
         lipschitz=yes(_ALL_LOGITS, constant=lambda _: math.sqrt(2)),
         smooth=yes(_ALL_LOGITS, constant=lambda _: 0.5),
+        robust=no(_ALL_LOGITS, *_UNEVEN),
+        proper=yes(f"the softmax of the logits as forecast; {_NO_PADDING}", source=_PROPER_SOURCE, pad_index=-100),
+        calibrated=yes(_NO_PADDING, pad_index=-100),
         scale_invariant=no(_ALL_LOGITS, {"pred": [[[0.0, 0.0, 1.0]]], "target": [[2]]}),
         needs_pairs=NOT_APPLICABLE,
     ),
@@ -287,6 +294,14 @@ SEQ_LABEL_SMOOTHED_CE = Loss(
         bounded=no(_ALL_LOGITS, _FAR_OFF),
         lipschitz=yes(_ALL_LOGITS, constant=lambda _: math.sqrt(2)),
         smooth=yes(_ALL_LOGITS, constant=lambda _: 0.5),
+        robust=no(_ALL_LOGITS, *_UNEVEN),
+        proper=no(
+            f"the softmax of the logits as forecast; {_NO_PADDING}; proper at smoothing = 0 alone",
+            {"pred": [[[math.log(0.99), math.log(0.01)]]], "target": [[0]]},
+            {"pred": [[[math.log(0.94), math.log(0.06)]]], "target": [[0]]},
+            pad_index=-100,
+        ),
+        calibrated=yes(f"{_NO_PADDING}, smoothing = 0.1", pad_index=-100, smoothing=0.1),
         scale_invariant=no(_ALL_LOGITS, {"pred": [[[0.0, 0.0, 1.0]]], "target": [[2]]}),
         needs_pairs=NOT_APPLICABLE,
     ),

@@ -13,6 +13,8 @@ from lossviz.losses._checks import require_classes
 from lossviz.losses._logits import ALL_LOGITS, CLASS_INPUTS, at_label, check_class_logits, is_label, shifted_line
 from lossviz.losses.entry import Code, Line, Loss, Properties, no, number_of_values, yes
 
+_FENCHEL_YOUNG = "Blondel, Martins and Niculae (2020), arXiv:1901.02324."
+
 
 def _bisected(scores: Tensor, power: int) -> Tensor:
     """For the formula: the threshold at which ``sum(max(0, scores - threshold) ** power)`` is 1, by halving.
@@ -148,13 +150,14 @@ SPARSEMAX_LOSS = Loss(
     ),
     params={},
     properties=Properties(
-        convex_in_logits=yes(ALL_LOGITS, source="Blondel, Martins and Niculae (2020), arXiv:1901.02324."),
+        convex_in_logits=yes(ALL_LOGITS, source=_FENCHEL_YOUNG),
         bounded=no(ALL_LOGITS, {"pred": [[-1e6, 0.0]], "target": [0]}),
         lipschitz=yes(ALL_LOGITS, constant=lambda _: math.sqrt(2)),
         smooth=yes(ALL_LOGITS, constant=lambda _: 1.0),
         robust=no(ALL_LOGITS, {"pred": [[0.0, 0.0]], "target": [0]}, {"pred": [[3.0, 0.0]], "target": [0]}),
         symmetric=yes(ALL_LOGITS),
-        calibrated=yes(ALL_LOGITS, source="Blondel, Martins and Niculae (2020), arXiv:1901.02324."),
+        proper=yes("the sparsemax of the scores as forecast", source=_FENCHEL_YOUNG),
+        calibrated=yes(ALL_LOGITS, source=_FENCHEL_YOUNG),
         scale_invariant=no(ALL_LOGITS, {"pred": [[0.5, 0.0]], "target": [0]}),
     ),
     pitfalls=(
@@ -305,13 +308,14 @@ ENTMAX15_LOSS = Loss(
     ),
     params={},
     properties=Properties(
-        convex_in_logits=yes(ALL_LOGITS, source="Blondel, Martins and Niculae (2020), arXiv:1901.02324."),
+        convex_in_logits=yes(ALL_LOGITS, source=_FENCHEL_YOUNG),
         bounded=no(ALL_LOGITS, {"pred": [[-1e6, 0.0]], "target": [0]}),
         lipschitz=yes(ALL_LOGITS, constant=lambda _: math.sqrt(2)),
         smooth=yes(ALL_LOGITS, constant=lambda _: 1.0),
         robust=no(ALL_LOGITS, {"pred": [[0.0, 0.0]], "target": [0]}, {"pred": [[3.0, 0.0]], "target": [0]}),
         symmetric=yes(ALL_LOGITS),
-        calibrated=yes(ALL_LOGITS, source="Blondel, Martins and Niculae (2020), arXiv:1901.02324."),
+        proper=yes("the 1.5-entmax of the scores as forecast", source=_FENCHEL_YOUNG),
+        calibrated=yes(ALL_LOGITS, source=_FENCHEL_YOUNG),
         scale_invariant=no(ALL_LOGITS, {"pred": [[0.5, 0.0]], "target": [0]}),
     ),
     pitfalls=(

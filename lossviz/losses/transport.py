@@ -20,6 +20,8 @@ from lossviz.losses.entry import (
 
 _ALL_PAIRS = "all pairs of distributions"
 _SWAP = "exchange of pred and target"
+_ONE_HOT = "forecasts of one bin, a one-hot target"
+_TRUTH = {"pred": [[0.4, 0.25, 0.35]], "target": [[1.0, 0.0, 0.0]]}
 _KINK = (
     {"pred": [[0.5 - 1e-9, 0.5 + 1e-9]], "target": [[0.5, 0.5]]},
     {"pred": [[0.5 + 1e-9, 0.5 - 1e-9]], "target": [[0.5, 0.5]]},
@@ -138,7 +140,21 @@ WASSERSTEIN_1 = Loss(
         bounded=yes("three bins; K - 1 for K of them", constant=lambda _: 2.0),
         lipschitz=yes("three bins", constant=lambda _: math.sqrt(5)),
         smooth=no(_ALL_PAIRS, *_KINK),
+        robust=no(
+            "three bins or more, a one-hot target: it is dear to miss by far",
+            {"pred": [[0.0, 1.0, 0.0]], "target": [[1.0, 0.0, 0.0]]},
+            {"pred": [[1.0, 0.0, 0.0]], "target": [[1.0, 0.0, 0.0]]},
+        ),
         symmetric=yes(_SWAP),
+        proper=no(
+            f"{_ONE_HOT}: all on the median is cheapest",
+            _TRUTH,
+            {"pred": [[0.0, 1.0, 0.0]], "target": [[1.0, 0.0, 0.0]]},
+        ),
+        calibrated=no(
+            "three bins or more, a one-hot target: the median need not be the likeliest bin",
+            {"chances": [0.4, 0.25, 0.35]},
+        ),
     ),
     pitfalls=(
         "The bins have an order and stand 1 apart: for classes without an order it means nothing, and for bins of "
@@ -242,7 +258,14 @@ TOTAL_VARIATION = Loss(
         bounded=yes(_ALL_PAIRS, constant=lambda _: 1.0),
         lipschitz=yes("three classes; half the root of K for K of them", constant=lambda _: math.sqrt(3) / 2),
         smooth=no(_ALL_PAIRS, *_KINK),
+        robust=yes(_ONE_HOT, source="Ghosh, Kumar and Sastry (2017), arXiv:1712.09482."),
         symmetric=yes(_SWAP),
+        proper=no(
+            f"{_ONE_HOT}: all on the likeliest is cheapest",
+            _TRUTH,
+            {"pred": [[1.0, 0.0, 0.0]], "target": [[1.0, 0.0, 0.0]]},
+        ),
+        calibrated=yes(_ONE_HOT),
     ),
     pitfalls=(
         "Half the sum of the differences' sizes: without the 1/2 it reaches 2, and some texts mean that.",

@@ -10,9 +10,15 @@ from torch import Tensor
 from lossviz.losses import value_and_grad
 from lossviz.losses.entry import CounterExample, Loss, Params
 
-REGRESSION_KINDS = ("regression", "nonnegative", "positive", "counts", "mean_variance")
-CLASS_KINDS = ("classes", "probabilities", "log_probabilities")
-LABEL_KINDS = (*CLASS_KINDS, "binary", "binary_probabilities", "margin")
+BATCH_KINDS = ("regression_batch", "nonnegative_batch")
+REGRESSION_KINDS = (
+    *("regression", "nonnegative", "positive", "counts", "mean_variance", "robust_shape"),
+    *("boxes", "box_deltas", "reconstruction", "vae"),
+    *BATCH_KINDS,
+)
+PROBABILITY_KINDS = ("probabilities", "distributions")
+CLASS_KINDS = (*PROBABILITY_KINDS, "classes", "log_probabilities", "tokens")
+LABEL_KINDS = (*CLASS_KINDS, "binary", "binary_probabilities", "margin", "multilabel")
 SEGMENT = torch.linspace(0, 1, 81, dtype=torch.float64)
 SCORES = torch.arange(-8, 9, dtype=torch.float64) / 4
 """Where the cheapest prediction is looked for, class by class: the corners of piecewise linear losses among them."""
@@ -24,12 +30,14 @@ SENTENCES: Mapping[str, str] = {
     "steep": "Here the gradient is {slope} long, and there is no bound to it.",
     "kink": "Between two inputs only {distance} apart the gradient changes by {change}.",
     "pull": "A label this wrong pulls with {slope}, and a worse one pulls harder.",
+    "outvoted": "All labels but one are below the prediction, and still the batch pulls it up, with {pull}.",
     "labels": "Added up over all labels it is {first} at one prediction, {second} at another: wrong labels shift it.",
     "mirror": "It is {value} here and {mirrored} at the mirror image.",
     "doubled_both": "It is {value} here and {double} with prediction and label doubled.",
     "doubled": "It is {value} here and {double} with its first input doubled.",
     "forecast": "Where the forecast is true it costs {honest} on average, another forecast only {other}.",
     "decision": "Class {likeliest} is the likeliest, with {most}; the cheapest scores give it a lead of {lead}.",
+    "answer": "The answer {likeliest} is the likelier, with {most}; the cheapest logit gives it a lead of {lead}.",
 }
 """By kind, with ``{name}`` for each number."""
 
@@ -117,6 +125,9 @@ def _smooth(loss: Loss, example: CounterExample) -> Witness:
 
 def _robust(loss: Loss, example: CounterExample) -> Witness:
     points, params = _points(loss, example)
+    if loss.input_kind in BATCH_KINDS:
+        pull = -value_and_grad(loss, points[0], params)[1]["pred"].sum().item()
+        return Witness("outvoted", {"pull": pull})
     if loss.input_kind not in LABEL_KINDS:
         slope = _length(_slopes(loss, points[0], params))
         return Witness("pull", {"slope": slope})
@@ -150,39 +161,55 @@ def _proper(loss: Loss, example: CounterExample) -> Witness:
 
 def _calibrated(loss: Loss, example: CounterExample) -> Witness:
     chances = torch.tensor(example.points[0]["chances"], dtype=torch.float64)
-    scores = torch.cartesian_prod(*[SCORES] * len(chances))
-    costs = _for_all_labels(loss, {"pred": scores}, loss.resolve(dict(example.params))) @ chances
+    scores, predictions = _candidates(loss, len(chances))
+    costs = _for_all_labels(loss, {"pred": predictions}, loss.resolve(dict(example.params))) @ chances
     # Several predictions can be the cheapest, and their costs differ by rounding.
     cheapest = scores[costs <= costs.min() + TIE]
     likeliest = int(chances.argmax())
     others = torch.cat([cheapest[:, :likeliest], cheapest[:, likeliest + 1 :]], -1)
     lead = (cheapest[:, likeliest] - others.amax(-1)).max().item()
-    return Witness("decision", {"likeliest": likeliest + 1, "most": chances[likeliest].item(), "lead": lead})
+    numbers = {"most": chances[likeliest].item(), "lead": lead}
+    if loss.input_kind == "multilabel":
+        return Witness("answer", {"likeliest": likeliest} | numbers)
+    return Witness("decision", {"likeliest": likeliest + 1} | numbers)
+
+
+def _candidates(loss: Loss, labels: int) -> tuple[Tensor, Tensor]:
+    """(G, labels) scores, and the predictions that they make in the shape that the loss takes."""
+    if loss.input_kind == "multilabel":
+        # A logit is the lead of yes over no.
+        return torch.stack([-SCORES / 2, SCORES / 2], -1), SCORES[:, None]
+    scores = torch.cartesian_prod(*[SCORES] * labels)
+    return scores, scores.softmax(-1) if loss.input_kind in PROBABILITY_KINDS else scores
 
 
 def _for_all_labels(loss: Loss, inputs: Mapping[str, Tensor], params: Params) -> Tensor:
-    """(N, labels): the value of each row for each label it could have."""
-    pred = inputs["pred"]
+    """(N, labels): the value of each row, or of each label of a row, for each label it could have."""
+    targets = _every_target(loss, inputs["pred"])
+    return torch.stack([loss.fn(**{**inputs, "target": target}, **params) for target in targets], -1).flatten(0, -2)
+
+
+def _every_target(loss: Loss, pred: Tensor) -> list[Tensor]:
+    if loss.input_kind == "distributions":
+        return [corner.expand_as(pred) for corner in torch.eye(pred.shape[-1], dtype=pred.dtype)]
     if loss.input_kind in CLASS_KINDS:
-        labels = [torch.full((len(pred),), k) for k in range(pred.shape[1])]
-    else:
-        labels = [torch.full_like(pred, k) for k in ((-1, 1) if loss.input_kind == "margin" else (0, 1))]
-    return torch.stack([loss.fn(**{**inputs, "target": label}, **params) for label in labels], -1)
+        return [torch.full(pred.shape[:-1], k) for k in range(pred.shape[-1])]
+    return [torch.full_like(pred, k) for k in ((-1, 1) if loss.input_kind == "margin" else (0, 1))]
 
 
 def _chances(loss: Loss, pred: Tensor) -> Tensor:
     """(N, labels): the probabilities that the scores stand for."""
     match loss.input_kind:
-        case "classes":
-            return pred.softmax(-1)
-        case "probabilities":
+        case "classes" | "tokens":
+            return pred.softmax(-1).flatten(0, -2)
+        case "probabilities" | "distributions":
             return pred
         case "log_probabilities":
             return pred.exp()
         case "binary_probabilities":
             return torch.stack([1 - pred, pred], -1)
         case _:
-            return torch.stack([(-pred).sigmoid(), pred.sigmoid()], -1)
+            return torch.stack([(-pred).sigmoid(), pred.sigmoid()], -1).flatten(0, -2)
 
 
 _SHOW: Mapping[str, Callable[[Loss, CounterExample], Witness]] = {

@@ -127,8 +127,11 @@ class Sample:
         free_shape: inputs of any shape at all.
         ends: for a parameter, the values to test instead of the ends of its range.
         mirror: the exchange that a symmetric loss does not notice; the int is a seed.
+        moves_rows: the exchange is one of rows, so that their values change places too.
         scales: the inputs multiplied in the search for scale invariance.
         grid: predictions ``(G, K)`` among which the minimiser of the expected loss is looked for.
+        forecast: the probabilities ``(N, labels)`` that scores stand for, where that is neither softmax nor sigmoid.
+            A "yes" may be claimed of it; the page shows a "no" with softmax or sigmoid.
         difference: how closely central differences agree, relative to the largest slope; ``None`` where a part of the
             loss is detached by definition, so that they cannot.
         float32: relative error allowed in float32; ``None`` where a sign or a rank may flip.
@@ -148,8 +151,10 @@ class Sample:
     free_shape: tuple[str, ...] = ()
     ends: Mapping[str, list[Any]] = field(default_factory=dict)
     mirror: Callable[[Inputs, int], Inputs] | None = None
+    moves_rows: bool = False
     scales: tuple[str, ...] = ()
     grid: Callable[[], Tensor] | None = None
+    forecast: Callable[[Tensor], Tensor] | None = None
     difference: float | None = 1e-6
     float32: float | None = 2e-5
     unbatched: str = ""

@@ -21,8 +21,10 @@ Params = dict[str, Any]
 NAMES = [name for name in Properties.__dataclass_fields__ if name != "needs_pairs"]
 FEW_BATCHES = 40
 BATCH = 5
-CLASS_KINDS = ("classes", "probabilities", "log_probabilities")
-LABEL_KINDS = (*CLASS_KINDS, "binary", "binary_probabilities", "margin")
+CLASS_KINDS = ("classes", "probabilities", "log_probabilities", "distributions", "tokens")
+LABEL_KINDS = (*CLASS_KINDS, "binary", "binary_probabilities", "margin", "multilabel")
+BATCH_KINDS = ("regression_batch", "nonnegative_batch")
+ABOVE_ZERO = ("nonnegative", "nonnegative_batch", "positive", "counts")
 HAVE_ALL = ("regression", "nonnegative", "binary", "margin", "classes", "pairs")
 
 
@@ -136,6 +138,14 @@ def mirrored(loss: Loss, inputs: Inputs, seed: int = 0) -> Inputs:
     return mirror(inputs, seed)
 
 
+def asymmetry(loss: Loss, inputs: Inputs, params: Params, seed: int = 0) -> Tensor:
+    """How far the values are from those of the mirror image."""
+    first, second = values(loss, inputs, params), values(loss, mirrored(loss, inputs, seed), params)
+    if sample_of(loss).moves_rows:
+        first, second = first.sort().values, second.sort().values
+    return relative(first, second)
+
+
 def scaled(loss: Loss, inputs: Inputs, factor: float) -> Inputs:
     names = sample_of(loss).scales or loss.differentiable[:1]
     return inputs | {name: inputs[name] * factor for name in names}
@@ -143,29 +153,47 @@ def scaled(loss: Loss, inputs: Inputs, factor: float) -> Inputs:
 
 def difference(loss: Loss, a: Inputs, b: Inputs, params: Params) -> Tensor:
     """Relative difference of the values, for values that should be equal."""
-    first, second = values(loss, a, params), values(loss, b, params)
+    return relative(values(loss, a, params), values(loss, b, params))
+
+
+def relative(first: Tensor, second: Tensor) -> Tensor:
     return (first - second).abs() / (1 + first.abs())
 
 
 def values_for_all_labels(loss: Loss, inputs: Inputs, params: Params) -> Tensor:
-    """(N, labels): the value of each row for each label it could have."""
-    pred = inputs["pred"]
+    """(N, labels): the value of each row, or of each label of a row, for each label it could have."""
+    targets = every_target(loss, inputs["pred"])
+    return torch.stack([loss.fn(**inputs | {"target": target}, **params) for target in targets], -1).flatten(0, -2)
+
+
+def every_target(loss: Loss, pred: Tensor) -> list[Tensor]:
+    if loss.input_kind == "distributions":
+        return [corner.expand_as(pred) for corner in torch.eye(pred.shape[-1], dtype=pred.dtype)]
     if loss.input_kind in CLASS_KINDS:
-        labels = [torch.full((len(pred),), k) for k in range(pred.shape[1])]
-    else:
-        labels = [torch.full_like(pred, k) for k in ((-1, 1) if loss.input_kind == "margin" else (0, 1))]
-    return torch.stack([loss.fn(**inputs | {"target": label}, **params) for label in labels], -1)
+        return [torch.full(pred.shape[:-1], k) for k in range(pred.shape[-1])]
+    return [torch.full_like(pred, k) for k in ((-1, 1) if loss.input_kind == "margin" else (0, 1))]
+
+
+def one_per_trial(loss: Loss, excess: Tensor) -> Tensor:
+    """The strongest evidence of a batch, where a trial is one and not a row."""
+    return excess if sample_of(loss).rowwise else excess.max().reshape(1)
 
 
 def chances(loss: Loss, pred: Tensor) -> Tensor:
     """(N, labels): the probabilities that the scores stand for."""
+    own = sample_of(loss).forecast
+    if own:
+        return own(pred)
     return {
         "classes": lambda: pred.softmax(-1),
+        "tokens": lambda: pred.softmax(-1).flatten(0, -2),
         "probabilities": lambda: pred,
+        "distributions": lambda: pred,
         "log_probabilities": lambda: pred.exp(),
         "binary_probabilities": lambda: torch.stack([1 - pred, pred], -1),
         "binary": lambda: torch.stack([(-pred).sigmoid(), pred.sigmoid()], -1),
         "margin": lambda: torch.stack([(-pred).sigmoid(), pred.sigmoid()], -1),
+        "multilabel": lambda: torch.stack([(-pred).sigmoid(), pred.sigmoid()], -1).flatten(0, -2),
     }[loss.input_kind]()
 
 
@@ -181,6 +209,18 @@ def label_sum_spread(loss: Loss, inputs: Inputs, params: Params) -> Tensor:
     return (total - total[0]).abs() - 1e-9
 
 
+def shared(inputs: Inputs) -> Inputs:
+    """One prediction for all rows, above all labels but the highest."""
+    second, highest = inputs["target"].sort().values[-2:]
+    return inputs | {"pred": torch.lerp(second, highest, 0.1).expand_as(inputs["pred"])}
+
+
+def pull_of_one(loss: Loss, inputs: Inputs, params: Params) -> Tensor:
+    """How hard the batch pulls up a prediction that all rows share and that all labels but one are below."""
+    assert ((inputs["pred"] > inputs["target"]).sum() + 1 == len(inputs["pred"])).all()
+    return -slopes(loss, inputs, params)["pred"].sum().reshape(1)
+
+
 def grid(loss: Loss) -> Tensor:
     """Predictions among which to look for the best one."""
     own = sample_of(loss).grid
@@ -189,7 +229,7 @@ def grid(loss: Loss) -> Tensor:
     if loss.input_kind in CLASS_KINDS:
         steps = torch.cartesian_prod(*[torch.arange(1, 100, dtype=torch.float64)] * CLASSES)
         shares = steps[steps.sum(-1) == 100] / 100
-        return shares if loss.input_kind == "probabilities" else shares.log()
+        return shares if loss.input_kind in ("probabilities", "distributions") else shares.log()
     if loss.input_kind == "binary_probabilities":
         return torch.linspace(0.001, 0.999, 961, dtype=torch.float64)
     return torch.linspace(-6, 6, 961, dtype=torch.float64)
@@ -228,8 +268,8 @@ def search(loss: Loss, name: str, claim: Property, params: Params, seed: int, ba
 
 def one_search(loss: Loss, name: str, claim: Property, params: Params, a: Inputs, b: Inputs, seed: int) -> Tensor:
     bound = claim.constant(params) if claim.constant else 10.0
-    # Where the label is at least half of the prediction, the mirror image is not negative.
-    inside = a | {"pred": a["pred"].minimum(2 * a["target"])} if loss.input_kind == "nonnegative" else a
+    # Where the label is more than half of the prediction, the mirror image is above 0 too.
+    inside = a | {"pred": a["pred"].minimum(1.9 * a["target"])} if loss.input_kind in ABOVE_ZERO else a
     searches: dict[str, Callable[[], Tensor]] = {
         "convex_in_pred": lambda: convex(loss, a, b, params) - 1e-9,
         "convex_in_logits": lambda: convex(loss, a, b, params) - 1e-9,
@@ -237,12 +277,14 @@ def one_search(loss: Loss, name: str, claim: Property, params: Params, a: Inputs
         "lipschitz": lambda: slope_norms(loss, a, params) - bound * (1 + 1e-9),
         "smooth": lambda: unevenness(loss, a, b, params, bound),
         "robust": lambda: (
-            label_sum_spread(loss, a, params)
+            one_per_trial(loss, label_sum_spread(loss, a, params))
             if loss.input_kind in LABEL_KINDS
+            else pull_of_one(loss, shared(a), params)
+            if loss.input_kind in BATCH_KINDS
             else slope_norms(loss, a, params) - bound * (1 + 1e-9)
         ),
-        "symmetric": lambda: difference(loss, inside, mirrored(loss, inside, seed), params) - 1e-9,
-        "proper": lambda: expected_gain(loss, a, b, params) - 1e-9,
+        "symmetric": lambda: asymmetry(loss, inside, params, seed) - 1e-9,
+        "proper": lambda: one_per_trial(loss, expected_gain(loss, a, b, params)) - 1e-9,
         "scale_invariant": lambda: difference(loss, a, scaled(loss, a, 3.7), params) - 1e-9,
     }
     return searches[name]()
@@ -252,7 +294,7 @@ def assert_not_refuted(loss: Loss, name: str, batches: int) -> None:
     claim: Property = getattr(loss.properties, name)
     assert claim.evidence.endswith(SEARCHED) and claim.domain and claim.counter_example is None
     needs_constant = name in ("bounded", "lipschitz", "smooth") or (
-        name == "robust" and loss.input_kind not in LABEL_KINDS
+        name == "robust" and loss.input_kind not in (*LABEL_KINDS, *BATCH_KINDS)
     )
     assert (claim.constant is not None) == needs_constant
     for seed, params in enumerate(settings(loss)):
@@ -295,9 +337,11 @@ def shows(loss: Loss, name: str, points: list[Inputs], params: Params) -> bool:
         "robust": lambda: (
             (values_for_all_labels(loss, a, params) - values_for_all_labels(loss, b, params)).sum(-1).abs() > 1e-3
             if loss.input_kind in LABEL_KINDS
+            else pull_of_one(loss, a, params) > 1e-3
+            if loss.input_kind in BATCH_KINDS
             else slope_norms(loss, a, params) > 1e3
         ),
-        "symmetric": lambda: difference(loss, a, mirrored(loss, a), params) > 1e-3,
+        "symmetric": lambda: asymmetry(loss, a, params) > 1e-3,
         "proper": lambda: expected_gain(loss, a, b, params) > 1e-3,
         "calibrated": lambda: wrong_decisions(loss, params, a["chances"].reshape(1, -1)) > 0,
         "scale_invariant": lambda: difference(loss, a, scaled(loss, a, 2.0), params) > 1e-3,

@@ -22,10 +22,10 @@ KINDS = {
     "bounded": {"unbounded"},
     "lipschitz": {"steep"},
     "smooth": {"kink"},
-    "robust": {"pull", "labels"},
+    "robust": {"pull", "outvoted", "labels"},
     "symmetric": {"mirror"},
     "proper": {"forecast"},
-    "calibrated": {"decision"},
+    "calibrated": {"decision", "answer"},
     "scale_invariant": {"doubled", "doubled_both"},
 }
 
@@ -40,11 +40,13 @@ def refutes(shown: Witness) -> bool:
             return slope > 1e5
         case "kink", {"distance": distance, "change": change}:
             return change > 1e6 * distance
+        case "outvoted", {"pull": pull}:
+            return pull > 1e-3
         case "pull", {"slope": slope}:
             return slope > 1e3
         case "forecast", {"honest": honest, "other": other}:
             return honest - other > 1e-3
-        case "decision", {"lead": lead}:
+        case "decision" | "answer", {"lead": lead}:
             return lead <= 0
         case _, numbers:
             first, second = numbers.values()

@@ -1,12 +1,17 @@
 from dataclasses import replace
 
-from sampling import REGRESSION, Bad, Sample, Source, of
+from sampling import REGRESSION, Bad, Inputs, Sample, Source, of
 from torch import Tensor
 
 
 def _shape(source: Source) -> Tensor:
     # Off both ends: there the general formula, the independent check, divides by 0.
     return 0.01 + 1.98 * source.fractions()
+
+
+def _as_easy_as_hard(inputs: Inputs, seed: int) -> Inputs:
+    # Losses above the default of tau become losses as far below it.
+    return {"losses": 2 - inputs["losses"]}
 
 
 SAMPLES: dict[str, Sample] = {
@@ -30,6 +35,7 @@ SAMPLES: dict[str, Sample] = {
     "superloss": Sample(
         draw=lambda s: {"losses": s.reals(s.rows)},
         extremes=lambda d: [{"losses": of(d, -1e6, 0, 1, 1e6)}],
+        mirror=_as_easy_as_hard,
         lowest=float("-inf"),
     ),
 }

@@ -1,7 +1,7 @@
 import torch
 from sampling import CLASSES, Bad, Inputs, Sample, Source, of
 
-from samples.metric import embeddings
+from samples.metric import embeddings, permuted
 
 
 def _draw(source: Source) -> Inputs:
@@ -33,6 +33,7 @@ _CENTRES = Sample(
     extremes=_extremes,
     axis={"weight": None},
     free_rows=("weight",),
+    mirror=permuted("weight"),
 )
 
 SAMPLES: dict[str, Sample] = {"arcface": _CENTRES, "cosface": _CENTRES}

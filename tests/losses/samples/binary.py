@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import torch
 from sampling import BINARY, Bad, Sample, of
 
 SAMPLES: dict[str, Sample] = {
@@ -27,6 +28,7 @@ SAMPLES: dict[str, Sample] = {
         ),
         extremes=lambda d: [{"pred": of(d, [1000, -1000], [1000, -1000]), "target": of(d, [0, 0], [1, 1])}],
         mirror=lambda inputs, _: {"pred": -inputs["pred"], "target": 1 - inputs["target"]},
+        grid=lambda: torch.linspace(-6, 6, 961, dtype=torch.float64)[:, None],
     ),
 }
 

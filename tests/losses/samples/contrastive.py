@@ -3,7 +3,7 @@ from collections.abc import Callable
 import torch
 from sampling import CLASSES, Inputs, Sample, Source, of
 
-from samples.metric import embeddings
+from samples.metric import embeddings, renamed
 
 
 def _two(first: str, second: str) -> Callable[[Source], Inputs]:
@@ -82,13 +82,19 @@ SAMPLES: dict[str, Sample] = {
         extremes=_labelled_extremes,
         rowwise=False,
         fewest=2,
+        mirror=renamed,
         float32=1e-3,
         difference=1e-3,
     ),
     "barlow_twins": _BATCHES,
     "vicreg": _BATCHES,
     "negative_cosine": Sample(
-        draw=_two("p", "z"), extremes=_two_extremes("p", "z"), lowest=-1.0, scales=("p",), spread=6.0
+        draw=_two("p", "z"),
+        extremes=_two_extremes("p", "z"),
+        lowest=-1.0,
+        scales=("p",),
+        spread=6.0,
+        mirror=_swap("p", "z"),
     ),
 }
 

@@ -19,7 +19,7 @@ def _mean_and_variance(source: Source) -> Inputs:
 
 
 SAMPLES: dict[str, Sample] = {
-    "rmsle": replace(NONNEGATIVE, draw=_wide, rowwise=False, spread=30.0, mirror=None),
+    "rmsle": replace(NONNEGATIVE, draw=_wide, rowwise=False, spread=30.0),
     "mape": REGRESSION,
     "smape": REGRESSION,
     "poisson_nll": Sample(
@@ -31,6 +31,8 @@ SAMPLES: dict[str, Sample] = {
         ),
         extremes=lambda d: [{"pred": of(d, 80, 80, 1e-3, 1e-3), "target": of(d, 0, 1e6, 0, 1e6)}],
         lowest=float("-inf"),
+        mirror=REGRESSION.mirror,
+        scales=("pred", "target"),
     ),
     "gaussian_nll": replace(
         REGRESSION,

@@ -14,6 +14,14 @@ def _exchanged(inputs: Inputs, seed: int) -> Inputs:
     return {"real": -inputs["fake"], "fake": -inputs["real"]}
 
 
+def _exchanged_about_a_half(inputs: Inputs, seed: int) -> Inputs:
+    return {"real": 1 - inputs["fake"], "fake": 1 - inputs["real"]}
+
+
+def _other_end(inputs: Inputs, seed: int) -> Inputs:
+    return inputs | {"real": inputs["fake"], "fake": inputs["real"], "eps": 1 - inputs["eps"]}
+
+
 def _between(source: Source) -> Inputs:
     return {
         "model": critic(source, features=2),
@@ -32,13 +40,14 @@ SCORES = Sample(
 SAMPLES: dict[str, Sample] = {
     "gan_minimax": replace(SCORES, lowest=-math.inf),
     "gan_nonsaturating": SCORES,
-    "lsgan": SCORES,
+    "lsgan": replace(SCORES, mirror=_exchanged_about_a_half),
     # Kinks at -1 and 1: near them slopes change fast only within a short move.
     "gan_hinge": replace(SCORES, lowest=-math.inf, spread=1.0),
     "wgan": replace(SCORES, lowest=-math.inf),
     "gan_relativistic": replace(SCORES, rowwise=False),
     "gradient_penalty": Sample(
         draw=_between,
+        mirror=_other_end,
         bad=(
             Bad("eps", 1.5, r"eps at \(0,\) is 1.5, allowed: 0 to 1"),
             Bad("eps", -0.1, r"eps at \(0,\) is -0.1, allowed: 0 to 1"),

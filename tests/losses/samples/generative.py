@@ -32,6 +32,10 @@ def _inverted(inputs: Inputs, seed: int) -> Inputs:
     return {name: 1 - tensor for name, tensor in inputs.items()}
 
 
+def _inverted_and_coded(inputs: Inputs, seed: int) -> Inputs:
+    return inputs | {"pred": 1 - inputs["pred"], "target": 1 - inputs["target"], "mu": -inputs["mu"]}
+
+
 # Beside a probability of 1e-3 the differences' step is not small.
 ROUGH = 1e-5
 
@@ -43,6 +47,8 @@ SAMPLES: dict[str, Sample] = {
         draw=_coded,
         bad=(*BAD, Bad("logvar", 81.0, r"logvar at \(0, 0\) is 81, allowed: -80 to 80")),
         extremes=_coded_ends,
+        mirror=_inverted_and_coded,
+        scales=("pred", "target"),
         difference=ROUGH,
     ),
 }

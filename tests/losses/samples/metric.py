@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -73,7 +74,29 @@ def _labelled_extremes(dtype: torch.dtype) -> list[Inputs]:
     ]
 
 
-_LABELLED = Sample(draw=_labelled, extremes=_labelled_extremes, rowwise=False)
+def renamed(inputs: Inputs, seed: int) -> Inputs:
+    """The samples in another order, and other names for their classes."""
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.randperm(len(inputs["pred"]), generator=generator)
+    names = torch.randperm(int(inputs["target"].max()) + 1, generator=generator)
+    return {"pred": inputs["pred"][rows], "target": names[inputs["target"][rows]]}
+
+
+_LABELLED = Sample(draw=_labelled, extremes=_labelled_extremes, rowwise=False, mirror=renamed)
+
+
+def permuted(name: str) -> Callable[[Inputs, int], Inputs]:
+    """The classes in another order: their centres, in the input ``name``, and their labels."""
+
+    def mirror(inputs: Inputs, seed: int) -> Inputs:
+        order = torch.randperm(len(inputs[name]), generator=torch.Generator().manual_seed(seed))
+        return inputs | {name: inputs[name][order], "target": order.argsort()[inputs["target"]]}
+
+    return mirror
+
+
+def _other_anchor(inputs: Inputs, seed: int) -> Inputs:
+    return inputs | {"anchor": inputs["positive"], "positive": inputs["anchor"]}
 
 
 def _centres(name: str) -> Sample:
@@ -97,6 +120,7 @@ def _centres(name: str) -> Sample:
         extremes=extremes,
         axis={name: None},
         free_rows=(name,),
+        mirror=permuted(name),
     )
 
 
@@ -104,7 +128,7 @@ SAMPLES: dict[str, Sample] = {
     # Short embeddings are where the cosine's slope is steepest.
     "cosine_embedding": replace(_pairs(-1.0, 1.0), spread=4.0),
     "contrastive": _pairs(0.0, 1.0),
-    "triplet_margin": Sample(draw=_triplets, extremes=_triplet_extremes, scales=("anchor",)),
+    "triplet_margin": Sample(draw=_triplets, extremes=_triplet_extremes, scales=("anchor",), mirror=_other_anchor),
     # The weights are detached by definition; gamma makes hundreds of what rounding does to a cosine.
     "circle": replace(_LABELLED, difference=None, float32=1e-3),
     "multi_similarity": replace(_LABELLED, difference=1e-5, float32=1e-4),

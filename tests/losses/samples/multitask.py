@@ -1,5 +1,6 @@
 import math
 
+import torch
 from sampling import Bad, Inputs, Sample, Source, of
 
 
@@ -14,18 +15,27 @@ def _history(source: Source) -> Inputs:
     return {"losses": source.reals(source.rows)} | epochs
 
 
+def _permuted(inputs: Inputs, seed: int) -> Inputs:
+    order = torch.randperm(len(inputs["losses"]), generator=torch.Generator().manual_seed(seed))
+    return {name: tensor[order] for name, tensor in inputs.items()}
+
+
 SAMPLES: dict[str, Sample] = {
     "weighted_sum": Sample(
         draw=lambda s: {"losses": s.reals(s.rows), "weights": s.nonnegative(s.rows)},
         bad=(Bad("weights", -1.0, r"weights at \(0,\) is -1, allowed: 0 or more"),),
         extremes=lambda d: [{"losses": of(d, 1e6, -1e6, 1e-6, 1), "weights": of(d, 1e-6, 1e6, 1e6, 0)}],
         lowest=-math.inf,
+        mirror=_permuted,
+        moves_rows=True,
     ),
     "uncertainty_weighting": Sample(
         draw=lambda s: {"losses": s.reals(s.rows), "log_var": s.reals(s.rows).clamp(-20, 20)},
         bad=(Bad("log_var", -51.0, r"log_var at \(0,\) is -51, allowed: -50 to 50"),),
         extremes=lambda d: [{"losses": of(d, 1e6, 1e6, 0, 1), "log_var": of(d, -50, 50, -50, 0)}],
         lowest=-math.inf,
+        mirror=_permuted,
+        moves_rows=True,
     ),
     "gradnorm": Sample(
         draw=_progress,
@@ -36,6 +46,7 @@ SAMPLES: dict[str, Sample] = {
             Bad("weights", -1.0, r"weights at \(0,\) is -1, allowed: 0 or more"),
         ),
         rowwise=False,
+        mirror=_permuted,
         # The target is constant by definition, though it holds the weights.
         difference=None,
     ),
@@ -56,6 +67,7 @@ SAMPLES: dict[str, Sample] = {
         extremes=lambda d: [{"losses": of(d, 1e6, 1, -1), "prev1": of(d, 1, 0, 1e3), "prev2": of(d, 1e-6, 1, 1)}],
         rowwise=False,
         lowest=-math.inf,
+        mirror=_permuted,
     ),
 }
 

@@ -28,6 +28,11 @@ def _all_different(source: Source) -> Inputs:
     return {"scores": source.reals(source.rows, ITEMS), "relevance": order}
 
 
+def _shuffled(inputs: Inputs, seed: int) -> Inputs:
+    order = torch.randperm(inputs["scores"].shape[1], generator=torch.Generator().manual_seed(seed))
+    return {name: tensor[:, order] for name, tensor in inputs.items()}
+
+
 def _lists(dtype: torch.dtype) -> list[Inputs]:
     scores = of(dtype, [500, -500, 0, 1], [0, 0, 0, 0], [-1e6, 1e6, 0, 0])
     return [{"scores": scores, "relevance": of(dtype, *[[3, 2, 1, 0]] * 3)}]
@@ -41,17 +46,19 @@ SAMPLES: dict[str, Sample] = {
         mirror=_exchanged,
         scales=("x1", "x2"),
     ),
-    "ranknet": Sample(draw=_graded, extremes=_lists, rowwise=False),
-    "listnet": Sample(draw=_graded, extremes=_lists),
+    "ranknet": Sample(draw=_graded, extremes=_lists, rowwise=False, mirror=_shuffled),
+    "listnet": Sample(draw=_graded, extremes=_lists, mirror=_shuffled),
     "listmle": Sample(
         draw=_all_different,
         bad=(Bad("relevance", 2.0, r"relevance at \(\d, \d\) is \d, allowed: values that differ within a list"),),
         extremes=_lists,
+        mirror=_shuffled,
     ),
     "lambdarank": Sample(
         draw=_graded,
         bad=(Bad("relevance", -1.0, r"relevance at \(0, 0\) is -1, allowed: 0 to 100"),),
         extremes=_lists,
+        mirror=_shuffled,
     ),
 }
 

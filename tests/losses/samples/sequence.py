@@ -1,7 +1,19 @@
 import torch
 from sampling import Bad, Inputs, Sample, Source, of
+from torch import Tensor
 
 CLASSES, FRAMES, LABELS = 3, 4, 2
+
+
+def _renamed(inputs: Inputs, seed: int) -> Inputs:
+    """The classes in another order, except for class 0, the padding or the blank."""
+    order = torch.cat([torch.zeros(1, dtype=torch.int64), torch.arange(CLASSES - 1, 0, -1)])
+    return inputs | {"pred": inputs["pred"][..., order], "target": order.argsort()[inputs["target"]]}
+
+
+def _shares() -> Tensor:
+    steps = torch.cartesian_prod(*[torch.arange(1, 100, dtype=torch.float64)] * CLASSES)
+    return (steps[steps.sum(-1) == 100] / 100).log()[:, None]
 
 
 def _tokens(source: Source) -> Inputs:
@@ -24,6 +36,8 @@ TOKENS = Sample(
     ),
     extremes=_token_extremes,
     rowwise=False,
+    mirror=_renamed,
+    grid=_shares,
 )
 
 
@@ -71,12 +85,14 @@ SAMPLES: dict[str, Sample] = {
         draw=lambda s: {"pred": s.reals(s.rows, FRAMES, CLASSES)} | _lengths(s),
         bad=ALIGNMENT_BAD,
         extremes=_alignment_extremes,
+        mirror=_renamed,
         unbatched="torch's ctc_loss has no batching rule: it falls back to a loop and warns",
     ),
     "rnnt": Sample(
         draw=lambda s: {"pred": s.reals(s.rows, FRAMES, LABELS + 1, CLASSES)} | _lengths(s),
         bad=ALIGNMENT_BAD,
         extremes=lambda d: _alignment_extremes(d, LABELS + 1),
+        mirror=_renamed,
     ),
 }
 

@@ -66,6 +66,7 @@ SAMPLES: dict[str, Sample] = {
         ),
         extremes=lambda d: [{"activations": of(d, [1e-6, 1 - 1e-6, 0.0], [1e-6, 1 - 1e-6, 1.0])}],
         rowwise=False,
+        mirror=lambda inputs, _: {"activations": 1 - inputs["activations"]},
     ),
 }
 
