@@ -338,6 +338,7 @@ SUPERLOSS = Loss(
             {"losses": [_THRESHOLD]},
             {"losses": [_THRESHOLD + 1e-13]},
         ),
+        symmetric=no("a loss above tau and one as far below it", {"losses": [2.0]}, {"losses": [0.0]}),
         scale_invariant=no("all real losses", {"losses": [2.0]}),
     ),
     pitfalls=(

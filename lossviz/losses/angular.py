@@ -157,6 +157,7 @@ COSFACE = Loss(
             "3 classes; the bound grows with the logarithm of their number",
             constant=lambda p: p["s"] * (2 + p["m"]) + math.log(_CLASSES),
         ),
+        symmetric=yes("the classes permuted"),
         scale_invariant=yes("embeddings that are not zero"),
     ),
     pitfalls=(
@@ -350,6 +351,7 @@ ARCFACE = Loss(
             "3 classes; the bound grows with the logarithm of their number",
             constant=lambda p: p["s"] * (2 + p["m"] * math.sin(p["m"])) + math.log(_CLASSES),
         ),
+        symmetric=yes("the classes permuted"),
         scale_invariant=yes("embeddings that are not zero"),
     ),
     pitfalls=(

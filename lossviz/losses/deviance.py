@@ -145,6 +145,11 @@ RMSLE = Loss(
             "all numbers of 0 or more: the logarithm of a single label can outvote those of all others",
             {"pred": [20.0] * 5, "target": [0.0, 0.0, 0.0, 0.0, 1e9]},
         ),
+        symmetric=no(
+            "all errors of the batch change sign together",
+            {"pred": [3.0], "target": [1.5]},
+            {"pred": [0.0], "target": [1.5]},
+        ),
         scale_invariant=no(_NONNEGATIVE, {"pred": [2.0], "target": [1.0]}),
         needs_pairs=NOT_APPLICABLE,
     ),
@@ -516,6 +521,7 @@ POISSON_NLL = Loss(
         lipschitz=no("counts of 0 or more", {"pred": [20.0], "target": [0.0]}),
         smooth=no("counts of 0 or more", {"pred": [20.0], "target": [0.0]}, {"pred": [20.1], "target": [0.0]}),
         robust=no("counts of 0 or more", {"pred": [0.0], "target": [1e6]}),
+        symmetric=no("rates", {"pred": [3.0], "target": [2.0]}, {"pred": [1.0], "target": [2.0]}, log_input=False),
     ),
     pitfalls=(
         "PyTorch takes logarithms of rates unless told otherwise, Keras takes rates: "
@@ -774,6 +780,7 @@ GAMMA_DEVIANCE = Loss(
         lipschitz=no(_POSITIVE, {"pred": [1e-3], "target": [1.0]}),
         smooth=no(_POSITIVE, {"pred": [1e-3], "target": [1.0]}, {"pred": [1.1e-3], "target": [1.0]}),
         robust=no(_POSITIVE, {"pred": [1.0], "target": [1e6]}),
+        symmetric=no(_POSITIVE, {"pred": [1.5], "target": [1.0]}, {"pred": [0.5], "target": [1.0]}),
         scale_invariant=yes(_POSITIVE),
     ),
     pitfalls=(
@@ -930,6 +937,11 @@ TWEEDIE_DEVIANCE = Loss(
         lipschitz=no(_POSITIVE, {"pred": [1e-3], "target": [100.0]}),
         smooth=no(_POSITIVE, {"pred": [1e-3], "target": [100.0]}, {"pred": [1.1e-3], "target": [100.0]}),
         robust=no(_POSITIVE, {"pred": [1.0], "target": [1e6]}),
+        symmetric=no(
+            "predictions and labels above 0; symmetric at power 0 alone",
+            {"pred": [1.5], "target": [1.0]},
+            {"pred": [0.5], "target": [1.0]},
+        ),
         scale_invariant=no(
             "predictions and labels above 0; scale-invariant at power 2 alone", {"pred": [2.0], "target": [1.0]}
         ),

@@ -395,6 +395,12 @@ LSGAN = Loss(
         bounded=no(_SCORES, {"real": [0.0], "fake": [1e3]}),
         lipschitz=no(_SCORES, {"real": [0.0], "fake": [1e6]}),
         smooth=yes(_SCORES, constant=lambda _: 1.0),
+        symmetric=yes(
+            "the critic's side, labels 0 and 1; real and fake exchanged and taken from 1",
+            side="discriminator",
+            a=0.0,
+            b=1.0,
+        ),
     ),
     pitfalls=(
         "The scores are raw numbers: a sigmoid at the critic's end brings the vanishing gradients back.",
@@ -945,7 +951,9 @@ GRADIENT_PENALTY = Loss(
         "lambda_": Number("Weight of the penalty.", 10.0, 0.0, 100.0),
         "center": Number("Length of the gradient that costs nothing.", 1.0, 0.0, 10.0),
     },
-    properties=Properties(),
+    properties=Properties(
+        symmetric=yes("real and fake exchanged, and eps taken from 1"),
+    ),
     pitfalls=(
         "One norm for each sample: a norm over the whole batch is another penalty for more than one sample.",
         "One eps for each sample, not for each pixel.",

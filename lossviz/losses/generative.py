@@ -327,6 +327,7 @@ VAE_ELBO = Loss(
         bounded=no(_VAE_NUMBERS, _vae_point(1e3, 0.0)),
         lipschitz=no(_VAE_NUMBERS, _vae_point(1e6, 0.0)),
         smooth=no(_VAE_NUMBERS, _vae_point(0.0, 29.0), _vae_point(0.0, 30.0)),
+        symmetric=yes("x replaced by 1 - x in input and output, the codes' means by their negatives"),
     ),
     pitfalls=(
         "The squared error has the factor 1/2 of a normal density of variance 1; without it beta means half as much.",

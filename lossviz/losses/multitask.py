@@ -126,6 +126,7 @@ WEIGHTED_SUM = Loss(
         bounded=no(_ALL_LOSSES, {"losses": [1e6], "weights": [1.0]}),
         lipschitz=no(_ALL_LOSSES, {"losses": [1e6], "weights": [1.0]}),
         smooth=yes(_ALL_LOSSES, constant=lambda _: 1.0),
+        symmetric=yes(_TASKS_PERMUTED),
         needs_pairs=NOT_APPLICABLE,
     ),
     pitfalls=(
@@ -251,6 +252,7 @@ UNCERTAINTY_WEIGHTING = Loss(
         bounded=no(_VARIANCES, {"losses": [1e6], "log_var": [0.0]}),
         lipschitz=no(_VARIANCES, {"losses": [1.0], "log_var": [-30.0]}),
         smooth=no(_VARIANCES, {"losses": [1.0], "log_var": [-30.0]}, {"losses": [1.0], "log_var": [-29.0]}),
+        symmetric=yes(_TASKS_PERMUTED),
         needs_pairs=NOT_APPLICABLE,
     ),
     pitfalls=(
@@ -428,6 +430,7 @@ GRADNORM = Loss(
             _NORMS,
             {"losses": [1.0, 1.0], "initial_losses": [1.0, 1.0], "grad_norms": [1e6, 0.0], "weights": [1.0, 1.0]},
         ),
+        symmetric=yes(_TASKS_PERMUTED),
         needs_pairs=NOT_APPLICABLE,
     ),
     pitfalls=(
@@ -876,6 +879,7 @@ DWA = Loss(
         convex_in_pred=yes(_ALL_LOSSES),
         bounded=no(_ALL_LOSSES, {"losses": [1e6], "prev1": [1.0], "prev2": [1.0]}),
         smooth=yes(_ALL_LOSSES, constant=lambda _: 0.0),
+        symmetric=yes(_TASKS_PERMUTED),
         needs_pairs=NOT_APPLICABLE,
     ),
     pitfalls=(

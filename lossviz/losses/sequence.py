@@ -198,6 +198,7 @@ SEQ_CROSS_ENTROPY = Loss(
         lipschitz=yes(_ALL_LOGITS, constant=lambda _: math.sqrt(2)),
         smooth=yes(_ALL_LOGITS, constant=lambda _: 0.5),
         robust=no(_ALL_LOGITS, *_UNEVEN),
+        symmetric=yes(_RENAMED),
         proper=yes(f"the softmax of the logits as forecast; {_NO_PADDING}", source=_PROPER_SOURCE, pad_index=-100),
         calibrated=yes(_NO_PADDING, pad_index=-100),
         scale_invariant=no(_ALL_LOGITS, {"pred": [[[0.0, 0.0, 1.0]]], "target": [[2]]}),
@@ -295,6 +296,7 @@ SEQ_LABEL_SMOOTHED_CE = Loss(
         lipschitz=yes(_ALL_LOGITS, constant=lambda _: math.sqrt(2)),
         smooth=yes(_ALL_LOGITS, constant=lambda _: 0.5),
         robust=no(_ALL_LOGITS, *_UNEVEN),
+        symmetric=yes(_RENAMED),
         proper=no(
             f"the softmax of the logits as forecast; {_NO_PADDING}; proper at smoothing = 0 alone",
             {"pred": [[[math.log(0.99), math.log(0.01)]]], "target": [[0]]},
@@ -562,6 +564,7 @@ CTC = Loss(
             _ALL_LOGITS,
             {"pred": [[[1e6, 0.0]]], "target": [[1]], "input_lengths": [1], "target_lengths": [1]},
         ),
+        symmetric=yes("all real logits; the labels permuted, other than the blank"),
     ),
     pitfalls=(
         "PyTorch takes log-probabilities with the frames first, (T, N, K), not logits.",
@@ -780,6 +783,7 @@ RNNT = Loss(
                 "target_lengths": [1],
             },
         ),
+        symmetric=yes("all real logits; the labels permuted, other than the blank"),
     ),
     pitfalls=(
         "The third axis of the logits has one place more than there are labels: the last one is after all of them.",

@@ -752,6 +752,11 @@ KL_SPARSITY = Loss(
         bounded=no(_UNITS, {"activations": [[1e-300] * 20]}),
         lipschitz=no(_UNITS, {"activations": [[1e-9]]}),
         smooth=no(_UNITS, {"activations": [[1e-9]]}, {"activations": [[2e-9]]}),
+        symmetric=no(
+            "activations against 1 less them; symmetric at rho = 0.5 alone",
+            {"activations": [[0.2]]},
+            {"activations": [[0.8]]},
+        ),
         needs_pairs=NOT_APPLICABLE,
     ),
     pitfalls=(
