@@ -179,6 +179,10 @@ BARRON_ADAPTIVE = Loss(
         ),
         bounded=no("all real predictions", {"pred": [1e6], "target": [0.0], "alpha": 1.0, "c": 1.0}),
         symmetric=yes("all real predictions and labels"),
+        scale_invariant=no(
+            "prediction and label together at a fixed shape and width",
+            {"pred": [2.0], "target": [1.0], "alpha": 1.0, "c": 1.0},
+        ),
     ),
     pitfalls=(
         "The logarithms keep it honest: without that of Z alpha runs to 0, without that of c the width grows for ever.",

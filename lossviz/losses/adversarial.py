@@ -571,6 +571,7 @@ TRADES = Loss(
         lipschitz=no(_LOGITS, _STEEP),
         smooth=no(_LOGITS, *_UNEVEN),
         symmetric=yes("all real logits; the classes permuted"),
+        scale_invariant=no("the clean logits alone", {"clean": [[1.0, 0.0]], "adv": [[0.0, 0.0]], "target": [0]}),
     ),
     pitfalls=(
         "The clean answer is the target of the divergence and yet not detached: both inputs have gradients.",
@@ -725,6 +726,7 @@ MART = Loss(
         lipschitz=no(_LOGITS, _STEEP),
         smooth=no(_LOGITS, *_UNEVEN),
         symmetric=yes("all real logits; the classes permuted"),
+        scale_invariant=no("the clean logits alone", {"clean": [[1.0, 0.0]], "adv": [[0.0, 0.0]], "target": [0]}),
     ),
     pitfalls=(
         "The authors' code adds small constants inside the logarithms; where the network is sure of a wrong class "

@@ -709,6 +709,10 @@ BARLOW_TWINS = Loss(
             constant=lambda p: _FEATURES * (4 + p["lambda_"] * (_FEATURES - 1)),
         ),
         symmetric=yes("the two views exchanged"),
+        scale_invariant=no(
+            "the first view; features that vary by much more than the root of eps hardly notice",
+            {"z1": [[1e-3], [-1e-3]], "z2": [[1.0], [-1.0]]},
+        ),
         needs_pairs=_TWO_VIEWS,
     ),
     pitfalls=(

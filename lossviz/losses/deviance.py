@@ -522,6 +522,7 @@ POISSON_NLL = Loss(
         smooth=no("counts of 0 or more", {"pred": [20.0], "target": [0.0]}, {"pred": [20.1], "target": [0.0]}),
         robust=no("counts of 0 or more", {"pred": [0.0], "target": [1e6]}),
         symmetric=no("rates", {"pred": [3.0], "target": [2.0]}, {"pred": [1.0], "target": [2.0]}, log_input=False),
+        scale_invariant=no("counts of 0 or more", {"pred": [1.0], "target": [1.0]}),
     ),
     pitfalls=(
         "PyTorch takes logarithms of rates unless told otherwise, Keras takes rates: "
@@ -673,6 +674,7 @@ GAUSSIAN_NLL = Loss(
         ),
         robust=no(_EVERYWHERE, {"pred": [0.0], "target": [1e6], "var": [1.0]}),
         symmetric=yes("errors that change sign at a fixed variance"),
+        scale_invariant=no("prediction and label at a fixed variance", {"pred": [2.0], "target": [1.0], "var": [1.0]}),
     ),
     pitfalls=(
         "It takes the variance, not its root nor its logarithm; a network's raw output needs a softplus first.",

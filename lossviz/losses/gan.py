@@ -178,6 +178,7 @@ GAN_MINIMAX = Loss(
         lipschitz=yes(_SCORES, constant=_both_sides(math.sqrt(2), 1.0)),
         smooth=yes(_SCORES, constant=lambda _: 0.25),
         symmetric=yes(f"the critic's side; {_EXCHANGE}", side="discriminator"),
+        scale_invariant=no(_FAKE_ALONE, {"real": [0.0], "fake": [1.0]}),
     ),
     pitfalls=(
         "Once the critic tells the two apart, the generator's gradient vanishes: that is why hardly anybody trains "
@@ -280,6 +281,7 @@ GAN_NONSATURATING = Loss(
         lipschitz=yes(_SCORES, constant=_both_sides(math.sqrt(2), 1.0)),
         smooth=yes(_SCORES, constant=lambda _: 0.25),
         symmetric=yes(f"the critic's side; {_EXCHANGE}", side="discriminator"),
+        scale_invariant=no(_FAKE_ALONE, {"real": [0.0], "fake": [1.0]}),
     ),
     pitfalls=(
         "The two sides no longer play for one number: the generator's loss is not the critic's negated.",
@@ -401,6 +403,7 @@ LSGAN = Loss(
             a=0.0,
             b=1.0,
         ),
+        scale_invariant=no(_FAKE_ALONE, {"real": [0.0], "fake": [1.0]}),
     ),
     pitfalls=(
         "The scores are raw numbers: a sigmoid at the critic's end brings the vanishing gradients back.",
@@ -510,6 +513,7 @@ GAN_HINGE = Loss(
         lipschitz=yes(_SCORES, constant=_both_sides(math.sqrt(2), 1.0)),
         smooth=no(_SCORES, {"real": [1 - 1e-9], "fake": [0.0]}, {"real": [1 + 1e-9], "fake": [0.0]}),
         symmetric=yes(f"the critic's side; {_EXCHANGE}", side="discriminator"),
+        scale_invariant=no(_FAKE_ALONE, {"real": [0.0], "fake": [1.0]}),
     ),
     pitfalls=(
         "The generator's side has no hinge: a maximum there would stop it just where it wins.",
@@ -610,6 +614,7 @@ WGAN = Loss(
         lipschitz=yes(_SCORES, constant=_both_sides(math.sqrt(2), 1.0)),
         smooth=yes(_SCORES, constant=lambda _: 0.0),
         symmetric=yes(f"the critic's side; {_EXCHANGE}", side="discriminator"),
+        scale_invariant=no(_FAKE_ALONE, {"real": [0.0], "fake": [1.0]}),
     ),
     pitfalls=(
         "Without a bound on the critic's slope (clipped weights, gradient penalty) the loss runs away.",
@@ -766,6 +771,7 @@ GAN_RELATIVISTIC = Loss(
         lipschitz=yes(_SCORES, constant=_of_variant(2 * math.sqrt(2), math.sqrt(2))),
         smooth=yes(_SCORES, constant=_of_variant(1.0, 0.5)),
         symmetric=yes(_EXCHANGE),
+        scale_invariant=no(_FAKE_ALONE, {"real": [0.0], "fake": [1.0]}),
         needs_pairs=pairs("real and generated samples: each with one of the other kind, or with the mean of them"),
     ),
     pitfalls=(

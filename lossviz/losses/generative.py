@@ -328,6 +328,10 @@ VAE_ELBO = Loss(
         lipschitz=no(_VAE_NUMBERS, _vae_point(1e6, 0.0)),
         smooth=no(_VAE_NUMBERS, _vae_point(0.0, 29.0), _vae_point(0.0, 30.0)),
         symmetric=yes("x replaced by 1 - x in input and output, the codes' means by their negatives"),
+        scale_invariant=no(
+            f"output and input together; {_VAE_NUMBERS}",
+            {"pred": [[0.5]], "target": [[0.0]], "mu": [[0.0]], "logvar": [[0.0]]},
+        ),
     ),
     pitfalls=(
         "The squared error has the factor 1/2 of a normal density of variance 1; without it beta means half as much.",

@@ -179,6 +179,7 @@ DISTILLATION = Loss(
         lipschitz=yes(_LOGITS, constant=lambda p: math.sqrt(2) * (p["alpha"] * p["temperature"] + 1 - p["alpha"])),
         smooth=yes(_LOGITS, constant=lambda _: 0.5),
         symmetric=yes(_PERMUTED),
+        scale_invariant=no(_LOGITS, {"pred": [[1.0, 0.0]], "teacher": [[0.0, 0.0]], "target": [0]}),
     ),
     pitfalls=(
         "Without the factor of the temperature squared, a high temperature silences the imitation.",
@@ -319,6 +320,7 @@ DEEP_MUTUAL = Loss(
         lipschitz=yes(_LOGITS, constant=lambda _: 2 * math.sqrt(2)),
         smooth=yes(_LOGITS, constant=lambda _: 1.0),
         symmetric=yes(_PERMUTED),
+        scale_invariant=no(_LOGITS, {"pred": [[1.0, 0.0]], "peers": [[[0.0, 0.0]]], "target": [0]}),
     ),
     pitfalls=(
         "The peer is the first argument of the divergence and a constant here; each network has a loss of its own.",

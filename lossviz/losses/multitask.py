@@ -127,6 +127,7 @@ WEIGHTED_SUM = Loss(
         lipschitz=no(_ALL_LOSSES, {"losses": [1e6], "weights": [1.0]}),
         smooth=yes(_ALL_LOSSES, constant=lambda _: 1.0),
         symmetric=yes(_TASKS_PERMUTED),
+        scale_invariant=no(_LOSSES_ALONE, {"losses": [1.0], "weights": [1.0]}),
         needs_pairs=NOT_APPLICABLE,
     ),
     pitfalls=(
@@ -253,6 +254,7 @@ UNCERTAINTY_WEIGHTING = Loss(
         lipschitz=no(_VARIANCES, {"losses": [1.0], "log_var": [-30.0]}),
         smooth=no(_VARIANCES, {"losses": [1.0], "log_var": [-30.0]}, {"losses": [1.0], "log_var": [-29.0]}),
         symmetric=yes(_TASKS_PERMUTED),
+        scale_invariant=no(_LOSSES_ALONE, {"losses": [1.0], "log_var": [0.0]}),
         needs_pairs=NOT_APPLICABLE,
     ),
     pitfalls=(
@@ -431,6 +433,10 @@ GRADNORM = Loss(
             {"losses": [1.0, 1.0], "initial_losses": [1.0, 1.0], "grad_norms": [1e6, 0.0], "weights": [1.0, 1.0]},
         ),
         symmetric=yes(_TASKS_PERMUTED),
+        scale_invariant=no(
+            "the weights",
+            {"losses": [1.0, 1.0], "initial_losses": [1.0, 1.0], "grad_norms": [2.0, 0.5], "weights": [1.0, 1.0]},
+        ),
         needs_pairs=NOT_APPLICABLE,
     ),
     pitfalls=(
@@ -880,6 +886,7 @@ DWA = Loss(
         bounded=no(_ALL_LOSSES, {"losses": [1e6], "prev1": [1.0], "prev2": [1.0]}),
         smooth=yes(_ALL_LOSSES, constant=lambda _: 0.0),
         symmetric=yes(_TASKS_PERMUTED),
+        scale_invariant=no("the losses of now alone", {"losses": [1.0], "prev1": [1.0], "prev2": [1.0]}),
         needs_pairs=NOT_APPLICABLE,
     ),
     pitfalls=(

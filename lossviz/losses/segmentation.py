@@ -960,6 +960,7 @@ LOVASZ_HINGE = Loss(
             {"pred": [[[2.0, 0.5, 0.5]]], "target": [[[0.0, 0.0, 1.0]]]},
             {"pred": [[[-2.0, -0.5, -0.5]]], "target": [[[1.0, 1.0, 0.0]]]},
         ),
+        scale_invariant=no(_ALL_LOGITS, {"pred": [[[0.5]]], "target": [[[1.0]]]}),
     ),
     pitfalls=(
         "It takes logits; given probabilities every margin is below 1 and every pixel stays in error.",

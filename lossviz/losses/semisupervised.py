@@ -276,6 +276,7 @@ FIXMATCH = Loss(
         lipschitz=yes(_LOGITS, constant=lambda _: math.sqrt(2)),
         smooth=yes(_LOGITS, constant=lambda _: 0.5),
         symmetric=yes(_PERMUTED),
+        scale_invariant=no(_LOGITS, {"weak": [[9.0, 0.0]], "strong": [[1.0, 0.0]]}),
     ),
     pitfalls=(
         "The mean is over all unlabelled rows, not over those kept: early in training the loss is small because "
@@ -503,6 +504,7 @@ MEAN_TEACHER = Loss(
         lipschitz=yes(_LOGITS, constant=lambda _: math.sqrt(2) / 2),
         smooth=yes(_LOGITS, constant=lambda _: 1.0),
         symmetric=yes(_PERMUTED),
+        scale_invariant=no(_LOGITS, {"pred": [[1.0, 0.0]], "teacher": [[0.0, 0.0]]}),
     ),
     pitfalls=(
         "It compares probabilities, not logits: where the student is sure, even of the wrong class, it has hardly "

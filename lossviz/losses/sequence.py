@@ -565,6 +565,9 @@ CTC = Loss(
             {"pred": [[[1e6, 0.0]]], "target": [[1]], "input_lengths": [1], "target_lengths": [1]},
         ),
         symmetric=yes("all real logits; the labels permuted, other than the blank"),
+        scale_invariant=no(
+            _ALL_LOGITS, {"pred": [[[1.0, 0.0]]], "target": [[1]], "input_lengths": [1], "target_lengths": [1]}
+        ),
     ),
     pitfalls=(
         "PyTorch takes log-probabilities with the frames first, (T, N, K), not logits.",
@@ -784,6 +787,10 @@ RNNT = Loss(
             },
         ),
         symmetric=yes("all real logits; the labels permuted, other than the blank"),
+        scale_invariant=no(
+            _ALL_LOGITS,
+            {"pred": [[[[1.0, 0.0], [0.0, 0.0]]]], "target": [[1]], "input_lengths": [1], "target_lengths": [1]},
+        ),
     ),
     pitfalls=(
         "The third axis of the logits has one place more than there are labels: the last one is after all of them.",
