@@ -3,7 +3,9 @@
 Arrays by view (L losses in the order asked, N grid points, all float64 until they are sent):
 ``curve``: loss over predictions at the label held, ``(L, N)``; ``tangent``: its end points, ``(L, 2, 2)`` as x, y;
 ``arrows``: where the prediction is and where a gradient step of the option ``rate`` moves it, ``(L, 2)``.
-``derivative``: the loss's derivative by the prediction, ``(L, N)``.
+``derivative``: what the option ``below`` names, ``(L, N)``: the derivative by the prediction, the second derivative,
+both over predictions; or the influence function, the same derivative at the prediction held, over labels. ``below``:
+its value at the handles, ``(L,)``.
 ``surface:<key>``: loss over (label, prediction), ``(S, S)``, label along the first axis.
 Values outside a loss's domain are NaN.
 """
@@ -15,7 +17,7 @@ import torch
 from torch import Tensor
 
 from lossviz.losses import value_and_grad
-from lossviz.losses.entry import Loss
+from lossviz.losses.entry import Choice, Loss
 from lossviz.losses.proof import Proof, prove
 from lossviz.scenes.scene import ARROWS, RATE, Frame, Handle, Params, Scene, Values, line_values, stepped
 
@@ -53,7 +55,10 @@ def views(losses: Sequence[Loss], handles: Values, params: Params, wanted: Seque
         frame.arrays["arrows"] = torch.stack([_arrow(frame.numbers.get(loss.key), handles) for loss in losses])
         frame.arrays["tangent"] = torch.stack([_tangent(frame.numbers.get(loss.key), handles) for loss in losses])
     if "derivative" in wanted:
-        frame.arrays["derivative"] = torch.stack([_slope(loss, GRID, label, chosen[loss.key]) for loss in losses])
+        draw = _BELOW[handles["below"]]
+        frame.arrays["derivative"] = torch.stack([draw(loss, GRID, handles, chosen[loss.key]) for loss in losses])
+        at = torch.tensor([handles["target" if handles["below"] == "influence" else "pred"]], dtype=torch.float64)
+        frame.arrays["below"] = torch.cat([draw(loss, at, handles, chosen[loss.key]) for loss in losses])
     for loss in losses:
         if f"surface:{loss.key}" in wanted:
             target, pred = torch.meshgrid(SURFACE_GRID, SURFACE_GRID, indexing="ij")
@@ -93,6 +98,28 @@ def _slope(loss: Loss, pred: Tensor, target: Tensor, params: Mapping[str, Any]) 
     return slope.masked_fill(outside, torch.nan)
 
 
+def _derivative(loss: Loss, grid: Tensor, handles: Values, params: Mapping[str, Any]) -> Tensor:
+    return _slope(loss, grid, torch.full_like(grid, handles["target"]), params)
+
+
+def _influence(loss: Loss, grid: Tensor, handles: Values, params: Mapping[str, Any]) -> Tensor:
+    return _slope(loss, torch.full_like(grid, handles["pred"]), grid, params)
+
+
+def _second(loss: Loss, grid: Tensor, handles: Values, params: Mapping[str, Any]) -> Tensor:
+    """The derivative of the hand-written derivative; 0 where that is made of constant pieces."""
+    with torch.enable_grad():
+        pred = grid.clone().requires_grad_()
+        slope = _derivative(loss, pred, handles, params)
+        if not slope.requires_grad:
+            return torch.zeros_like(grid).masked_fill(slope.isnan(), torch.nan)
+        (bend,) = torch.autograd.grad(slope.nansum(), pred)
+    return bend.masked_fill(slope.isnan(), torch.nan)
+
+
+_BELOW = {"derivative": _derivative, "second derivative": _second, "influence": _influence}
+
+
 def _arrow(numbers: Mapping[str, float] | None, handles: Values) -> Tensor:
     step = handles["rate"] * numbers["gradient"] if numbers else torch.nan
     return torch.tensor([handles["pred"], handles["pred"] - step], dtype=torch.float64)
@@ -118,6 +145,10 @@ REGRESSION = Scene(
     inputs=inputs,
     views=views,
     opening=("huber", "mse"),
-    options={"rate": RATE, "arrows": ARROWS},
+    options={
+        "below": Choice("What is drawn below the loss.", "derivative", tuple(_BELOW)),
+        "rate": RATE,
+        "arrows": ARROWS,
+    },
     step=step,
 )

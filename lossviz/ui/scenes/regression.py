@@ -19,6 +19,15 @@ def data(state: State) -> dict[str, Any]:
         "numbers": [("loss", tr("Loss")), ("gradient", tr("Gradient"))],
         "text": {
             "curve": tr("Loss over the prediction, with its tangent; arrows show one gradient step"),
+            "below": {
+                "derivative": [tr("Derivative over the prediction"), tr("Prediction"), tr("Derivative")],
+                "second derivative": [tr("Second derivative over the prediction"), tr("Prediction"), tr("Curvature")],
+                "influence": [
+                    tr("Influence: the pull on this prediction, by the label"),
+                    tr("Label"),
+                    tr("Derivative"),
+                ],
+            },
             "derivative": tr("Derivative over the prediction"),
             "point": tr("Prediction and label"),
             "position": tr("Prediction {pred}, label {target}."),

@@ -59,6 +59,7 @@ class Regression {
       key: () => "",
       views: ["surface"],
     });
+    this.slope = slope.element;
     pictures.append(slope.element, this.map.element);
     this.derivative = new Picture(Plotly, slope.plot, figures.derivative);
     this.pictures.push(this.derivative, ...this.map.pictures);
@@ -140,10 +141,27 @@ class Regression {
     if (!this.fitted) this.fitTo(frame);
     this.curve.draw(frame.seq);
     if (!this.map) return;
+    const kind = frame.handles.below;
+    if (kind !== this.kind) this.turn(kind, frame);
     rows(derivative).forEach((y, i) => this.derivative.set(i, { y }));
-    this.derivative.set(this.count, { x: at, y: keys.map((key) => frame.numbers[key]?.gradient ?? null) });
+    const under = kind === "influence" ? frame.handles.target : frame.handles.pred;
+    this.derivative.set(this.count, { x: keys.map(() => under), y: Array.from(frame.arrays.below.values) });
     this.derivative.draw(frame.seq);
     this.map.draw(frame);
+  }
+
+  /** The picture below shows something else: its titles and range are others. */
+  turn(kind, frame) {
+    const { text } = this.stage.data;
+    const [title, x, y] = text.below[kind];
+    this.kind = kind;
+    this.slope.querySelector("figcaption span").textContent = title;
+    for (const [axis, word] of [["xaxis", x], ["yaxis", y]]) {
+      const { layout } = this.derivative;
+      layout[axis] = { ...layout[axis], title: { ...layout[axis].title, text: word } };
+    }
+    this.derivative.stale = true;
+    this.fitTo(frame);
   }
 
   fit() {
