@@ -170,7 +170,7 @@ def test_a_request_is_answered_with_torchs_numbers(connect: Any):
 
 BAD = {
     "an unknown loss": (request(3, losses=["hubr"]), "Did you mean huber?"),
-    "an unknown scene": (request(3, scene="moon"), "there are regression, classes"),
+    "an unknown scene": (request(3, scene="moon"), "there are regression, "),
     "a parameter out of range": (
         request(3, params={"huber": {"delta": -1}}),
         "huber.delta is -1, allowed: 0.01 to 100",

@@ -27,7 +27,7 @@ def test_the_router_opens_at_home(visit: Visit):
 @pytest.mark.parametrize(
     ("query", "sentences"),
     [
-        ({"scene": "moon"}, ["Unknown scene 'moon'; there are regression, classes."]),
+        ({"scene": "moon"}, ["Unknown scene 'moon'; there are regression, "]),
         ({"loss": "hubr"}, ["This scene has no loss 'hubr'; it offers mse, mae, huber", "Did you mean huber?"]),
         ({"loss": "hinge"}, ["no loss 'hinge'"]),
         ({"pred": "9"}, ["Handle pred is 9; allowed: a number from -5 to 5."]),

@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lossviz.scenes.state import State
-from lossviz.ui.scenes import classes, regression, slice
+from lossviz.ui.scenes import classes, margin, regression, slice
 
 DATA: Mapping[str, Callable[[State], dict[str, Any]]] = {
     "regression": regression.data,
+    "margin": margin.data,
     "classes": classes.data,
     "slice": slice.data,
 }
