@@ -4,11 +4,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lossviz.scenes.state import State
-from lossviz.ui.scenes import classes, margin, regression, slice
+from lossviz.ui.scenes import boxes, classes, margin, regression, slice
 
 DATA: Mapping[str, Callable[[State], dict[str, Any]]] = {
     "regression": regression.data,
     "margin": margin.data,
     "classes": classes.data,
+    "boxes": boxes.data,
     "slice": slice.data,
 }

@@ -27,7 +27,7 @@ function describe(element, value, words = hundredths) {
 }
 
 /** Follow the pointer that pressed `element`: `move(left, top)` in pixels of `area`, `end()` on release. */
-function follow(element, area, move, end) {
+export function follow(element, area, move, end) {
   element.addEventListener("pointerdown", (down) => {
     if (down.button !== 0) return;
     down.preventDefault();
@@ -90,10 +90,13 @@ export function slider({ area, spec, place, unplace, move, end, className = "", 
   return handle;
 }
 
-/** A handle in a plane: one disc, a group of two sliders; left and right move the first, up and down the second. */
-export function plane({ area, name, label, specs, place, unplace, move, end, className = "" }) {
+/**
+ * A handle in a plane: one disc, a group of two sliders; left and right move the first, up and down the second.
+ * `group` names the disc where several are parts of `name`.
+ */
+export function plane({ area, name, group: groupName = name, label, specs, place, unplace, move, end, className = "" }) {
   const sliders = specs.map((spec) => sliderElement({ ...spec, name: `${name}.${spec.name}` }, "lv-axis"));
-  const group = h("div", { class: `lv-handle ${className}`, role: "group", "aria-label": label, "data-handle": name }, h("span", { class: "lv-disc" }), ...sliders);
+  const group = h("div", { class: `lv-handle ${className}`, role: "group", "aria-label": label, "data-handle": groupName }, h("span", { class: "lv-disc" }), ...sliders);
   area.append(group);
   const handle = { element: group, values: specs.map((spec) => spec.default) };
   handle.set = (values) => {
