@@ -150,12 +150,15 @@ class Stage {
     this.report();
   }
 
-  /** Follow the step that a frame brought, unless a finger holds something by now. */
-  follow(moved) {
-    if (!this.stepping || !Object.keys(moved).length) return;
+  /** Follow the step that a frame brought, unless a finger holds something by now or an older answer led here before. */
+  follow({ moved, handles }) {
+    const names = Object.keys(moved);
+    if (!this.stepping || !names.length) return;
+    const here = (values) => names.every((name) => JSON.stringify(this.handles[name]) === JSON.stringify(values[name]));
+    if (!this.held && !here(handles)) return;
     this.stepping = false;
     if (this.held) return;
-    const still = Object.entries(moved).every(([name, value]) => JSON.stringify(this.handles[name]) === JSON.stringify(value));
+    const still = here(moved);
     Object.assign(this.handles, moved);
     this.sync();
     if (!this.playing) this.report();
@@ -191,7 +194,7 @@ class Stage {
     this.proof?.draw(frame.proofs[this.focus], frame.seq);
     for (const note of this.root.querySelectorAll("[data-note]")) note.textContent = frame.notes[note.dataset.note] ?? "";
     this.frame = frame;
-    this.follow(frame.moved);
+    this.follow(frame);
     this.drawing ||= requestAnimationFrame(() => this.drawPictures());
     this.describe();
   }
