@@ -21,6 +21,7 @@ Params = dict[str, Any]
 NAMES = [name for name in Properties.__dataclass_fields__ if name != "needs_pairs"]
 FEW_BATCHES = 40
 BATCH = 5
+PARTS = 8
 CLASS_KINDS = ("classes", "probabilities", "log_probabilities", "distributions", "tokens")
 LABEL_KINDS = (*CLASS_KINDS, "binary", "binary_probabilities", "margin", "multilabel")
 BATCH_KINDS = ("regression_batch", "nonnegative_batch")
@@ -78,8 +79,10 @@ def trials(loss: Loss, seed: int, batches: int, spread: float | None = None) -> 
     """Inputs, and other predictions for the same labels: half of them far away, half near."""
     spread = sample_of(loss).spread if spread is None else spread
     rowwise = sample_of(loss).rowwise
-    rows = TRIALS if rowwise else max(BATCH, sample_of(loss).fewest)
-    for k in range(1 if rowwise else batches):
+    # What all rows share, such as the centres of classes, is drawn anew for each part of them.
+    parts = PARTS if None in sample_of(loss).axis.values() else 1
+    rows = TRIALS // parts if rowwise else max(BATCH, sample_of(loss).fewest)
+    for k in range(parts if rowwise else batches):
         start = 100_000 * seed + 2 * k
         a, far = draw(loss, rows, start, spread=spread), draw(loss, rows, start + 1, spread=spread)
         generator = torch.Generator().manual_seed(start + 50_000)
