@@ -178,6 +178,16 @@ BARRON_ADAPTIVE = Loss(
             {"pred": [10.0], "target": [0.0], "alpha": 0.0, "c": 1.0},
         ),
         bounded=no("all real predictions", {"pred": [1e6], "target": [0.0], "alpha": 1.0, "c": 1.0}),
+        lipschitz=no(
+            "all real predictions, a fixed shape and width; a shape of 1 or less has a slope of at most 1 / width",
+            {"pred": [1e6], "target": [0.0], "alpha": 1.9, "c": 1.0},
+        ),
+        # With k as in the derivation the curvature is k^(alpha / 2 - 2) (1 + (alpha - 1) (k - 1)) / c^2. The second
+        # factor is at most k in size.
+        smooth=yes(
+            "all real predictions, a fixed shape and a fixed width of 0.1 or more; the bound is 1 / width squared",
+            constant=lambda _: 100.0,
+        ),
         symmetric=yes("all real predictions and labels"),
         scale_invariant=no(
             "prediction and label together at a fixed shape and width",

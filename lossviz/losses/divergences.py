@@ -241,6 +241,11 @@ def _js_slope(*, pred: Tensor, target: Tensor) -> Tensor:
     return first - _mean_entropy_slope(pred=pred)
 
 
+_LEAST = 1e-27
+# The slope ln(2 q / (p + q)) / 2 is from ln(2 q / (1 + q)) / 2 to ln(2) / 2. One class of three has a forecast of 1/3
+# or more, where it is -ln(2) / 2 at least.
+_JS_STEEPEST = math.hypot(math.sqrt(2) * math.log((1 + _LEAST) / (2 * _LEAST)), math.log(2)) / 2
+
 JS_DIVERGENCE = Loss(
     key="js_divergence",
     name="Jensen-Shannon divergence",
@@ -276,6 +281,10 @@ JS_DIVERGENCE = Loss(
     properties=Properties(
         convex_in_pred=yes(_ALL_PAIRS),
         bounded=yes(_ALL_PAIRS, source="Lin (1991), doi:10.1109/18.61115.", constant=lambda _: math.log(2)),
+        lipschitz=yes(
+            f"3 classes, none with a forecast below {_LEAST:g}; nearer to 0 the slope grows as the logarithm",
+            constant=lambda _: _JS_STEEPEST,
+        ),
         smooth=no(
             _ALL_PAIRS,
             {"pred": [[1e-9, 1 - 1e-9]], "target": [[1.0, 0.0]]},

@@ -382,6 +382,8 @@ def _gradnorm_slope(
     return sides * _norm_by_weight(grad_norms=grad_norms)
 
 
+_EVEN = {"losses": [1.0, 1.0], "initial_losses": [1.0, 1.0], "grad_norms": [1.0, 1.0]}
+
 GRADNORM = Loss(
     key="gradnorm",
     name="GradNorm",
@@ -431,6 +433,11 @@ GRADNORM = Loss(
         lipschitz=no(
             _NORMS,
             {"losses": [1.0, 1.0], "initial_losses": [1.0, 1.0], "grad_norms": [1e6, 0.0], "weights": [1.0, 1.0]},
+        ),
+        smooth=no(
+            "positive losses, gradient lengths and weights of 0 or more: a kink where a length meets its target",
+            {**_EVEN, "weights": [1.0 - 1e-9, 1.0 + 1e-9]},
+            {**_EVEN, "weights": [1.0 + 1e-9, 1.0 - 1e-9]},
         ),
         symmetric=yes(_TASKS_PERMUTED),
         scale_invariant=no(
@@ -884,6 +891,8 @@ DWA = Loss(
     properties=Properties(
         convex_in_pred=yes(_ALL_LOSSES),
         bounded=no(_ALL_LOSSES, {"losses": [1e6], "prev1": [1.0], "prev2": [1.0]}),
+        # The weights are the slope; they are not negative and add up to the number of tasks.
+        lipschitz=yes("all real losses of 5 tasks; the bound is the number of tasks", constant=lambda _: 5.0),
         smooth=yes(_ALL_LOSSES, constant=lambda _: 0.0),
         symmetric=yes(_TASKS_PERMUTED),
         scale_invariant=no("the losses of now alone", {"losses": [1.0], "prev1": [1.0], "prev2": [1.0]}),

@@ -659,6 +659,11 @@ def _lambdarank_slope(*, scores: Tensor, relevance: Tensor, sigma: float) -> Ten
     return better + _weighted_as_worse(scores=scores, relevance=relevance, sigma=sigma)
 
 
+_ITEMS = 4
+# The differences of the gains add up to 3 times the best DCG at most: the k-th best gain counts 5 - 2 k times in them,
+# and its discount is a third of that or more. No two discounts differ more than the first and the last.
+_ALL_WEIGHTS = (_ITEMS - 1) * (1 - 1 / math.log2(1 + _ITEMS))
+
 LAMBDARANK = Loss(
     key="lambdarank",
     name="LambdaRank loss",
@@ -715,6 +720,15 @@ LAMBDARANK = Loss(
             {"scores": [[0.0, 3.0, 2.0]], "relevance": [[2.0, 1.0, 0.0]]},
         ),
         bounded=no(_ALL_SCORES, {"scores": [[-1e6, 0.0]], "relevance": [[1.0, 0.0]]}),
+        lipschitz=yes(
+            "scores of 4 items in a fixed order; where two change places the value itself jumps",
+            constant=lambda p: math.sqrt(2) * p["sigma"] * _ALL_WEIGHTS,
+        ),
+        smooth=no(
+            "all real scores; the weights jump where two items change places",
+            {"scores": [[1e-9, 0.0, 1.0]], "relevance": [[2.0, 1.0, 0.0]]},
+            {"scores": [[-1e-9, 0.0, 1.0]], "relevance": [[2.0, 1.0, 0.0]]},
+        ),
         symmetric=yes(_ITEMS_PERMUTED),
         scale_invariant=no(_ALL_SCORES, {"scores": [[-1.0, 0.0]], "relevance": [[1.0, 0.0]]}),
         needs_pairs=_PAIRS_OF_A_LIST,

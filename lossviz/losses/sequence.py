@@ -507,6 +507,9 @@ _TRADE_OFF = (
     },
 )
 
+_FRAMES, _LABELS = 4, 2
+_FEW_FRAMES = "4 frames, enough for the labels; the bound grows with the number of frames"
+
 CTC = Loss(
     key="ctc",
     name="Connectionist temporal classification",
@@ -564,6 +567,11 @@ CTC = Loss(
             _ALL_LOGITS,
             {"pred": [[[1e6, 0.0]]], "target": [[1]], "input_lengths": [1], "target_lengths": [1]},
         ),
+        # In each frame the slope is the difference of two distributions. Of the two log-sum-exps that the loss is the
+        # difference of, one bends by 1/2 at most, the other by a variance over all alignments: at most a quarter of the
+        # squared range, to which each frame adds sqrt(2) times the length of its part of the direction.
+        lipschitz=yes(_FEW_FRAMES, constant=lambda _: math.sqrt(2 * _FRAMES)),
+        smooth=yes(_FEW_FRAMES, constant=lambda _: _FRAMES / 2),
         symmetric=yes("all real logits; the labels permuted, other than the blank"),
         scale_invariant=no(
             _ALL_LOGITS, {"pred": [[[1.0, 0.0]]], "target": [[1]], "input_lengths": [1], "target_lengths": [1]}
@@ -712,6 +720,8 @@ def _rnnt_slope(*, pred: Tensor, **both: Any) -> Tensor:
 
 _BLANK, _LABEL = [20.0, 0.0], [0.0, 20.0]
 
+_FEW_POINTS = "4 frames and 2 labels; the bound grows with the number of both"
+
 RNNT = Loss(
     key="rnnt",
     name="RNN transducer loss",
@@ -786,6 +796,10 @@ RNNT = Loss(
                 "target_lengths": [1],
             },
         ),
+        # The slope is a mean over paths, each of which passes as many points as it has frames and labels; at each of
+        # them it is the difference of two distributions. The bend: as with CTC, over the points of two paths.
+        lipschitz=yes(_FEW_POINTS, constant=lambda _: math.sqrt(2 * (_FRAMES + _LABELS))),
+        smooth=yes(_FEW_POINTS, constant=lambda _: _FRAMES + _LABELS),
         symmetric=yes("all real logits; the labels permuted, other than the blank"),
         scale_invariant=no(
             _ALL_LOGITS,
