@@ -20,6 +20,9 @@ _NOT_CONVEX = (
     {"pred": [[-1.0, 0.1]], "weight": [[1.0, 0.0], [0.0, 1.0]], "target": [1]},
 )
 _SCALE = Number("Factor on the cosines, the softmax's inverse temperature.", 64.0, 1.0, 128.0, "log")
+_SHORT = "all real embeddings and centres; short ones turn fast"
+_CENTRES_ACROSS = {"weight": [[1.0, 0.0], [0.0, 1.0]], "target": [1]}
+_SHORT_ROW = ({"pred": [[1e-8, 0.0]], **_CENTRES_ACROSS}, {"pred": [[2e-8, 0.0]], **_CENTRES_ACROSS})
 _CLASSES = 3
 
 
@@ -157,6 +160,8 @@ COSFACE = Loss(
             "3 classes; the bound grows with the logarithm of their number",
             constant=lambda p: p["s"] * (2 + p["m"]) + math.log(_CLASSES),
         ),
+        lipschitz=no(_SHORT, _SHORT_ROW[0]),
+        smooth=no(_SHORT, *_SHORT_ROW),
         symmetric=yes("the classes permuted"),
         scale_invariant=yes("embeddings that are not zero"),
     ),
@@ -350,6 +355,12 @@ ARCFACE = Loss(
         bounded=yes(
             "3 classes; the bound grows with the logarithm of their number",
             constant=lambda p: p["s"] * (2 + p["m"] * math.sin(p["m"])) + math.log(_CLASSES),
+        ),
+        lipschitz=no(_SHORT, _SHORT_ROW[0]),
+        smooth=no(
+            "all real embeddings and centres: short ones turn fast, and at theta = pi - m the value jumps",
+            {"pred": [[-math.cos(0.5), math.sin(0.5) + 1e-9]], "weight": [[1.0, 0.0], [0.0, 1.0]], "target": [0]},
+            {"pred": [[-math.cos(0.5), math.sin(0.5) - 1e-9]], "weight": [[1.0, 0.0], [0.0, 1.0]], "target": [0]},
         ),
         symmetric=yes("the classes permuted"),
         scale_invariant=yes("embeddings that are not zero"),

@@ -37,6 +37,7 @@ from lossviz.losses.entry import (
 _VIEWS = {"z1": "embeddings of one view, (N, D)", "z2": "embeddings of the other view, (N, D)"}
 _EVERYWHERE = "all real embeddings"
 _NOT_ZERO = "embeddings that are not zero"
+_SHORT = "all real embeddings; short ones turn fast"
 _TWO_VIEWS = pairs("two views of each sample")
 _FEW = 5
 _TEMPERATURE = "Divides the similarities: the smaller, the more the nearest negatives count."
@@ -180,6 +181,12 @@ INFO_NCE = Loss(
             "inner products; cosines are bounded by 2 / temperature and the logarithm of the batch size",
             {"query": [[100.0], [-100.0]], "positive": [[-1.0], [1.0]]},
             normalize=False,
+        ),
+        lipschitz=no(_SHORT, {"query": [[1e-8, 0.0], [0.0, 1.0]], "positive": [[0.0, 1.0], [1.0, 0.0]]}),
+        smooth=no(
+            _SHORT,
+            {"query": [[1e-8, 0.0], [0.0, 1.0]], "positive": [[0.0, 1.0], [1.0, 0.0]]},
+            {"query": [[2e-8, 0.0], [0.0, 1.0]], "positive": [[0.0, 1.0], [1.0, 0.0]]},
         ),
         symmetric=no(
             "queries and positives exchanged",
@@ -344,6 +351,12 @@ NT_XENT = Loss(
             f"batches of {_FEW} samples; the bound grows with the logarithm of the batch size",
             constant=lambda p: _bound(p, 2 * _FEW - 2),
         ),
+        lipschitz=no(_SHORT, {"z1": [[1e-8, 0.0], [0.0, 1.0]], "z2": [[0.0, 1.0], [1.0, 0.0]]}),
+        smooth=no(
+            _SHORT,
+            {"z1": [[1e-8, 0.0], [0.0, 1.0]], "z2": [[0.0, 1.0], [1.0, 0.0]]},
+            {"z1": [[2e-8, 0.0], [0.0, 1.0]], "z2": [[0.0, 1.0], [1.0, 0.0]]},
+        ),
         symmetric=yes("the two views exchanged"),
         scale_invariant=yes(_NOT_ZERO),
         needs_pairs=pairs("two views of each sample, and the other samples of the batch as negatives"),
@@ -504,6 +517,12 @@ SUPCON = Loss(
             f"batches of {_FEW} rows; the bound grows with the logarithm of the batch size",
             constant=lambda p: _bound(p, _FEW - 2),
         ),
+        lipschitz=no(_SHORT, {"pred": [[1e-8, 0.0], [0.0, 1.0], [1.0, 0.0]], "target": [0, 0, 1]}),
+        smooth=no(
+            _SHORT,
+            {"pred": [[1e-8, 0.0], [0.0, 1.0], [1.0, 0.0]], "target": [0, 0, 1]},
+            {"pred": [[2e-8, 0.0], [0.0, 1.0], [1.0, 0.0]], "target": [0, 0, 1]},
+        ),
         symmetric=yes("the samples permuted, the classes renamed"),
         scale_invariant=yes(_NOT_ZERO),
         needs_pairs=pairs("all pairs of a batch, told apart by the labels of their rows"),
@@ -643,6 +662,26 @@ def _barlow_twins_slope(*, z1: Tensor, z2: Tensor, lambda_: float, eps: float) -
 
 _FEATURES = 4
 
+# A standardised column is sqrt(N) v / sqrt(|v|^2 + N eps), with the centred column v. It is at most sqrt(N) long, its
+# first derivative at most 1 / sqrt(eps), its second at most 2 / sqrt(3) / (sqrt(N) eps). No correlation exceeds 1.
+_FIXED_SIZE = f"batches of {_FEW} rows with {_FEATURES} features; the smaller eps, the larger the bound"
+
+
+def _barlow_twins_pull(params: Params) -> float:
+    """The longest slope by a standardised column, times the square root of the number of rows."""
+    return 4 + 2 * params["lambda_"] * (_FEATURES - 1)
+
+
+def _barlow_twins_steepness(params: Params) -> float:
+    return math.sqrt(2 * _FEATURES / (_FEW * params["eps"])) * _barlow_twins_pull(params)
+
+
+def _barlow_twins_bend(params: Params) -> float:
+    # Slopes by the columns times their second derivatives, then second derivatives by two columns times their slopes.
+    own = 2 / math.sqrt(3) * _barlow_twins_pull(params)
+    return (own + 8 + 6 * params["lambda_"] * (_FEATURES - 1)) / (_FEW * params["eps"])
+
+
 BARLOW_TWINS = Loss(
     key="barlow_twins",
     name="Barlow Twins",
@@ -708,6 +747,8 @@ BARLOW_TWINS = Loss(
             f"{_FEATURES} features; the bound grows with their number, and the part weighed by lambda_ with its square",
             constant=lambda p: _FEATURES * (4 + p["lambda_"] * (_FEATURES - 1)),
         ),
+        lipschitz=yes(_FIXED_SIZE, constant=_barlow_twins_steepness),
+        smooth=yes(_FIXED_SIZE, constant=_barlow_twins_bend),
         symmetric=yes("the two views exchanged"),
         scale_invariant=no(
             "the first view; features that vary by much more than the root of eps hardly notice",
@@ -840,6 +881,9 @@ def _vicreg_slope(*, z1: Tensor, z2: Tensor, lambda_: float, mu: float, nu: floa
     return lambda_ * apart + mu * lack + nu * _redundancy_slope(z1=z1)
 
 
+# Of two rows x and -x: 2 x^2 + eps is 1.
+_DEVIATION_1 = math.sqrt((1 - 1e-4) / 2)
+
 VICREG = Loss(
     key="vicreg",
     name="VICReg (variance, invariance, covariance)",
@@ -903,6 +947,12 @@ VICREG = Loss(
             lambda_=0.0,
         ),
         bounded=no(_EVERYWHERE, {"z1": [[100.0], [-100.0]], "z2": [[0.0], [0.0]]}),
+        lipschitz=no(_EVERYWHERE, {"z1": [[1e6], [-1e6]], "z2": [[0.0], [0.0]]}),
+        smooth=no(
+            "all real embeddings: a feature has a kink at deviation 1, and the covariances bend without bound",
+            {"z1": [[_DEVIATION_1 - 1e-9], [-_DEVIATION_1]], "z2": [[1.0], [-1.0]]},
+            {"z1": [[_DEVIATION_1 + 1e-9], [-_DEVIATION_1]], "z2": [[1.0], [-1.0]]},
+        ),
         symmetric=yes("the two views exchanged"),
         scale_invariant=no(_EVERYWHERE, {"z1": [[1.0], [-1.0]], "z2": [[1.0], [-1.0]]}),
         needs_pairs=_TWO_VIEWS,
@@ -1022,7 +1072,8 @@ NEGATIVE_COSINE = Loss(
             "p, for a fixed z", {"p": [[3.0, 0.1]], "z": [[-1.0, 0.0]]}, {"p": [[-1.0, 0.1]], "z": [[-1.0, 0.0]]}
         ),
         bounded=yes(_EVERYWHERE, constant=lambda _: 1.0),
-        lipschitz=no("all real embeddings; short ones turn fast", {"p": [[1e-6, 0.0]], "z": [[0.0, 1.0]]}),
+        lipschitz=no(_SHORT, {"p": [[1e-6, 0.0]], "z": [[0.0, 1.0]]}),
+        smooth=no(_SHORT, {"p": [[1e-6, 0.0]], "z": [[0.0, 1.0]]}, {"p": [[2e-6, 0.0]], "z": [[0.0, 1.0]]}),
         symmetric=yes("the two exchanged; the value alone, since the second has no gradient"),
         scale_invariant=yes(_NOT_ZERO),
         needs_pairs=_TWO_VIEWS,

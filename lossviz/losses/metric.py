@@ -49,6 +49,7 @@ from lossviz.losses.entry import (
 
 _EVERYWHERE = "all real embeddings"
 _NOT_ZERO = "embeddings that are not zero"
+_SHORT = "all real embeddings; short ones turn fast"
 _RENAMED = "the samples permuted, the classes renamed"
 _PERMUTED = "the classes permuted"
 _FEW = 5
@@ -58,6 +59,10 @@ _ALL_PAIRS = pairs("all pairs of a batch, told apart by the labels of their rows
 _UNEVEN: tuple[Mapping[str, Any], Mapping[str, Any]] = (
     {"pred": [[3.0, 0.1], [0.0, 1.0], [1.0, 0.0]], "target": [0, 0, 1]},
     {"pred": [[-1.0, 0.1], [0.0, 1.0], [1.0, 0.0]], "target": [0, 0, 1]},
+)
+_SHORT_ROW: tuple[Mapping[str, Any], Mapping[str, Any]] = (
+    {"pred": [[1e-8, 0.0], [0.0, 1.0], [1.0, 0.0]], "target": [0, 0, 1]},
+    {"pred": [[2e-8, 0.0], [0.0, 1.0], [1.0, 0.0]], "target": [0, 0, 1]},
 )
 
 
@@ -204,8 +209,11 @@ COSINE_EMBEDDING = Loss(
     properties=Properties(
         convex_in_pred=no("x1, for a fixed x2", *_OPPOSITE),
         bounded=yes(_EVERYWHERE, constant=lambda _: 2.0),
-        lipschitz=no(
-            "all real embeddings; short ones turn fast", {"x1": [[1e-6, 0.0]], "x2": [[0.0, 1.0]], "target": [1.0]}
+        lipschitz=no(_SHORT, {"x1": [[1e-6, 0.0]], "x2": [[0.0, 1.0]], "target": [1.0]}),
+        smooth=no(
+            "all real embeddings: short ones turn fast, and a dissimilar pair has a kink at the margin",
+            {"x1": [[1.0, -1e-9]], "x2": [[0.0, 1.0]], "target": [-1.0]},
+            {"x1": [[1.0, 1e-9]], "x2": [[0.0, 1.0]], "target": [-1.0]},
         ),
         symmetric=yes("the two of a pair exchanged"),
         scale_invariant=yes(_NOT_ZERO),
@@ -742,6 +750,8 @@ CIRCLE = Loss(
             f"batches of {_FEW} rows; the bound grows with the logarithm of the batch size",
             constant=lambda p: p["gamma"] * (5 - 2 * p["m"] ** 2) + math.log(1 + _FEW**2 / 4),
         ),
+        lipschitz=no(_SHORT, _SHORT_ROW[0]),
+        smooth=no(_SHORT, *_SHORT_ROW),
         symmetric=yes(_RENAMED),
         scale_invariant=yes(_NOT_ZERO),
         needs_pairs=_ALL_PAIRS,
@@ -930,6 +940,8 @@ MULTI_SIMILARITY = Loss(
             f"batches of {_FEW} rows; the bound grows with the logarithm of the batch size",
             constant=_multi_similarity_bound,
         ),
+        lipschitz=no(_SHORT, _SHORT_ROW[0]),
+        smooth=no(_SHORT, *_SHORT_ROW),
         symmetric=yes(_RENAMED),
         scale_invariant=yes(_NOT_ZERO),
         needs_pairs=_ALL_PAIRS,
@@ -1230,6 +1242,8 @@ PROXY_NCA = Loss(
             "3 classes; the bound grows with the logarithm of their number",
             constant=lambda p: 4 * p["scale"] + math.log(_CLASSES),
         ),
+        lipschitz=no(_SHORT, {"pred": [[1e-8, 0.0]], **_OTHER_SIDE}),
+        smooth=no(_SHORT, {"pred": [[1e-8, 0.0]], **_OTHER_SIDE}, {"pred": [[2e-8, 0.0]], **_OTHER_SIDE}),
         symmetric=yes(_PERMUTED),
         scale_invariant=yes(_NOT_ZERO),
     ),
