@@ -1,6 +1,7 @@
 """Losses between a probability map, or a map of logits, and a mask."""
 
-from typing import Any
+import math
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -164,6 +165,65 @@ _PER_IMAGE = (
 )
 
 
+# --- how steep and how bent a fraction of two sums over pixels is
+
+_IMAGES, _CHANNELS, _PIXELS = 5, 2, 6
+_FIXED_SIZE = (
+    f"batches of {_IMAGES} images with {_CHANNELS} channels of {_PIXELS} pixels; where smooth_dr is small, "
+    "an empty mask makes the bound large"
+)
+
+
+class _Bounds(NamedTuple):
+    """Of one value: the length of its slope and its second derivative."""
+
+    slope: float
+    bend: float
+
+
+def _pixels(p: Params) -> int:
+    """How many pixels a value depends on."""
+    return _IMAGES * _PIXELS if p["batch"] else _PIXELS
+
+
+def _empty(weight: float, squared_pred: bool, p: Params) -> _Bounds:
+    """Where the mask is empty: smooth_nr over smooth_dr and ``weight`` times the size."""
+    above, below = p["smooth_nr"], p["smooth_dr"]
+    if squared_pred:
+        # Steepest at a size of smooth_dr / 3, most bent at 0.
+        return _Bounds(9 / 8 / math.sqrt(3) * above / below**1.5, 2 * above / below**2)
+    return _Bounds(math.sqrt(_pixels(p)) * weight * above / below**2, 2 * _pixels(p) * weight**2 * above / below**3)
+
+
+def _filled(top: float, bottom: float, bend: float, least: float, p: Params) -> _Bounds:
+    """Where the mask is not empty: a fraction whose numerator is linear in the probabilities.
+
+    Args:
+        top: bound of the numerator's slope by a pixel.
+        bottom: bound of the denominator's slope by a pixel.
+        bend: bound of the denominator's curvature along a pixel; pixels do not mix.
+        least: the denominator is this or more, and the numerator no larger than it, both without smoothing.
+        p: all parameters.
+    """
+    floor = least + p["smooth_dr"]
+    ratio = max(1.0, (least + p["smooth_nr"]) / floor)
+    slope = (top + ratio * bottom) / floor
+    return _Bounds(math.sqrt(_pixels(p)) * slope, 2 * _pixels(p) * bottom * slope / floor + ratio * bend / floor)
+
+
+def _values(p: Params) -> int:
+    """How many values the mean goes over; no pixel belongs to two."""
+    return _CHANNELS if p["batch"] else _IMAGES * _CHANNELS
+
+
+def _steepest(cases: tuple[_Bounds, ...], p: Params) -> float:
+    return max(case.slope for case in cases) / math.sqrt(_values(p))
+
+
+def _most_bent(cases: tuple[_Bounds, ...], p: Params) -> float:
+    return max(case.bend for case in cases) / _values(p)
+
+
 # --- Dice
 
 
@@ -235,6 +295,11 @@ def _dice_slope(**both: Any) -> Tensor:
     return -_dice_fraction_slope(**both)
 
 
+def _dice_cases(p: Params) -> tuple[_Bounds, ...]:
+    bottom, bend = (2.0, 2.0) if p["squared_pred"] else (1.0, 0.0)
+    return _empty(1.0, p["squared_pred"], p), _filled(2.0, bottom, bend, 1.0, p)
+
+
 DICE = Loss(
     key="dice",
     name="Dice loss",
@@ -278,6 +343,8 @@ DICE = Loss(
     properties=Properties(
         convex_in_pred=_NOT_CONVEX,
         bounded=yes(_ALL_MAPS, constant=lambda _: 1.0),
+        lipschitz=yes(_FIXED_SIZE, constant=lambda p: _steepest(_dice_cases(p), p)),
+        smooth=yes(_FIXED_SIZE, constant=lambda p: _most_bent(_dice_cases(p), p)),
         symmetric=yes("exchanging the probability map and the mask"),
         needs_pairs=NOT_APPLICABLE,
     ),
@@ -385,6 +452,12 @@ def _jaccard_slope(**both: Any) -> Tensor:
     return -_jaccard_fraction_slope(**both)
 
 
+def _jaccard_cases(p: Params) -> tuple[_Bounds, ...]:
+    # In the mask a pixel adds 1 to the union, or 1 - p + p^2, which is 3/4 or more.
+    bottom, bend, least = (2.0, 2.0, 0.75) if p["squared_pred"] else (1.0, 0.0, 1.0)
+    return _empty(1.0, p["squared_pred"], p), _filled(1.0, bottom, bend, least, p)
+
+
 JACCARD = Loss(
     key="jaccard",
     name="Jaccard loss (soft IoU)",
@@ -433,6 +506,8 @@ JACCARD = Loss(
     properties=Properties(
         convex_in_pred=_NOT_CONVEX,
         bounded=yes(_ALL_MAPS, constant=lambda _: 1.0),
+        lipschitz=yes(_FIXED_SIZE, constant=lambda p: _steepest(_jaccard_cases(p), p)),
+        smooth=yes(_FIXED_SIZE, constant=lambda p: _most_bent(_jaccard_cases(p), p)),
         symmetric=yes("exchanging the probability map and the mask"),
         needs_pairs=NOT_APPLICABLE,
     ),
@@ -556,6 +631,11 @@ def _tversky_slope(*, smooth_nr: float, smooth_dr: float, **both: Any) -> Tensor
     return -_quotient_rule(common + smooth_nr, _common_slope(**both), bottom, _bottom_slope(**both))
 
 
+def _tversky_cases(p: Params) -> tuple[_Bounds, ...]:
+    alpha, beta = p["alpha"], p["beta"]
+    return _empty(alpha, False, p), _filled(1.0, max(alpha, abs(1 - beta)), 0.0, min(1.0, beta), p)
+
+
 TVERSKY = Loss(
     key="tversky",
     name="Tversky loss",
@@ -591,6 +671,8 @@ TVERSKY = Loss(
     properties=Properties(
         convex_in_pred=_NOT_CONVEX,
         bounded=yes(_ALL_MAPS, constant=lambda _: 1.0),
+        lipschitz=yes(_FIXED_SIZE, constant=lambda p: _steepest(_tversky_cases(p), p)),
+        smooth=yes(_FIXED_SIZE, constant=lambda p: _most_bent(_tversky_cases(p), p)),
         symmetric=no(
             "exchanging the probability map and the mask; symmetric for alpha = beta alone", _HALF_WRONG, _EXCHANGED
         ),
@@ -717,6 +799,10 @@ def _focal_slope(**both: Any) -> Tensor:
     return _spread(_power_slope(**both)) * _ratio_slope(**both)
 
 
+def _nearly_right(rest: float) -> dict[str, Any]:
+    return {"pred": [[[[1.0, rest]]]], "target": [[[[1.0, 0.0]]]]}
+
+
 FOCAL_TVERSKY = Loss(
     key="focal_tversky",
     name="Focal Tversky loss",
@@ -763,6 +849,16 @@ FOCAL_TVERSKY = Loss(
     properties=Properties(
         convex_in_pred=_NOT_CONVEX,
         bounded=yes(_ALL_MAPS, constant=lambda _: 1.0),
+        lipschitz=no(
+            "exponents below 1: near the perfect map the slope has no bound, unless smooth_nr is below smooth_dr",
+            _nearly_right(1e-32),
+        ),
+        smooth=no(
+            "exponents below 2 but 1: near the perfect map the slope changes without bound, unless smooth_nr is below "
+            "smooth_dr",
+            _nearly_right(1e-32),
+            _nearly_right(2e-32),
+        ),
         symmetric=no(
             "exchanging the probability map and the mask; symmetric for alpha = beta alone", _HALF_WRONG, _EXCHANGED
         ),

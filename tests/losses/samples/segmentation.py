@@ -11,6 +11,15 @@ def _maps(source: Source) -> Inputs:
     return {"pred": source.fractions(*shape), "target": source.pick([0.0, 1.0], *shape)}
 
 
+def _some_nearly_right(source: Source) -> Inputs:
+    """Where sizes cover many powers of ten some images are right in their masks and nearly right outside."""
+    inputs = _maps(source)
+    pred, target = inputs["pred"], inputs["target"]
+    number = source.reals(source.rows, 1, 1, 1).abs()
+    nearly = target + (1 - target) * pred * (-number).exp()
+    return inputs | {"pred": nearly.where(number > 30, pred)}
+
+
 def _map_extremes(dtype: torch.dtype) -> list[Inputs]:
     empty, full, half = of(dtype, 0, 0), of(dtype, 1, 1), of(dtype, 1, 0)
     pred = torch.stack([empty, full, half, empty, full, half, half])[:, None, None]
@@ -60,6 +69,7 @@ SAMPLES: dict[str, Sample] = {
     "tversky": MAPS,
     "focal_tversky": replace(
         MAPS,
+        draw=_some_nearly_right,
         bad=(*MAPS.bad, Bad("pred", 0.5, "smooth_nr is 0.1, allowed: 0 to smooth_dr, 1e-05", {"smooth_nr": 0.1})),
         ends={"smooth_nr": [0.0, 1e-6], "smooth_dr": [1e-5, 10.0]},
         lowest=0.0,
