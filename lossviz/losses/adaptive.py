@@ -188,6 +188,9 @@ BARRON_ADAPTIVE = Loss(
             "all real predictions, a fixed shape and a fixed width of 0.1 or more; the bound is 1 / width squared",
             constant=lambda _: 100.0,
         ),
+        robust=no(
+            "all real predictions and labels, shapes above 1", {"pred": [0.0], "target": [1e8], "alpha": 1.5, "c": 1.0}
+        ),
         symmetric=yes("all real predictions and labels"),
         scale_invariant=no(
             "prediction and label together at a fixed shape and width",
