@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lossviz.scenes.state import State
-from lossviz.ui.scenes import boxes, classes, margin, regression, slice
+from lossviz.ui.scenes import boxes, classes, line, margin, regression, slice
 
 DATA: Mapping[str, Callable[[State], dict[str, Any]]] = {
     "regression": regression.data,
+    "line": line.data,
     "margin": margin.data,
     "classes": classes.data,
     "boxes": boxes.data,

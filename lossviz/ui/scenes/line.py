@@ -1,0 +1,39 @@
+"""Regression line: what its module in the browser needs."""
+
+from typing import Any
+
+from lossviz.figures.line import figures
+from lossviz.scenes.line import INTERCEPT, SIDE, SLOPE, XS, YS
+from lossviz.scenes.state import State
+from lossviz.ui.words import tr
+
+
+def data(state: State) -> dict[str, Any]:
+    """Pictures, numbers and words of the scene."""
+    names = [tr(loss.name) for loss in state.losses]
+    spans = [(handle.low, handle.high) for handle in (XS, YS, SLOPE, INTERCEPT)]
+    words = tr("x"), tr("y"), tr("Slope"), tr("Intercept"), tr("Pull (−∂L/∂ŷ)"), tr("Loss")
+    return {
+        "side": SIDE,
+        "figures": figures(names, spans, words),
+        "numbers": [
+            ("loss", tr("Loss")),
+            ("gradient.slope", tr("by slope")),
+            ("gradient.intercept", tr("by intercept")),
+            ("fit.loss", tr("Best loss")),
+            ("fit.slope", tr("its slope")),
+            ("fit.intercept", tr("its intercept")),
+        ],
+        "text": {
+            "plane": tr("Your line with its residuals, and each loss's best line"),
+            "pulls": tr("How hard each point pulls your line up or down"),
+            "aPoint": tr("Point {k}"),
+            "line": tr("Your line: slope across, intercept up"),
+            "best": tr("best: {name}"),
+            "position": tr("Your line: slope {slope}, intercept {intercept}."),
+            "sentence": tr("{name}: loss {loss}; best line: slope {slope}, intercept {intercept}, loss {best}."),
+            "pull": tr("pull"),
+            "point": tr("Point"),
+            "map": tr("{name} over slope and intercept"),
+        },
+    }
