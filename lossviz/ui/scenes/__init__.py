@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lossviz.scenes.state import State
-from lossviz.ui.scenes import boxes, classes, line, margin, regression, slice
+from lossviz.ui.scenes import boxes, classes, embeddings, line, margin, regression, slice
 
 DATA: Mapping[str, Callable[[State], dict[str, Any]]] = {
     "regression": regression.data,
@@ -12,5 +12,6 @@ DATA: Mapping[str, Callable[[State], dict[str, Any]]] = {
     "margin": margin.data,
     "classes": classes.data,
     "boxes": boxes.data,
+    "embeddings": embeddings.data,
     "slice": slice.data,
 }
