@@ -7,10 +7,13 @@ no later line: without a record one of them could change unnoticed. Read a line 
 """
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
-from loss_samples import draw, settings
+from loss_samples import draw, sample_of, settings
+from sampling import Inputs
 from torch import Tensor
 
 from lossviz.losses import CATALOGUE, Loss
@@ -33,17 +36,21 @@ def numbers(loss: Loss) -> dict[str, float]:
 
 def number(loss: Loss, line: Line) -> float:
     """All that the line gives, for all settings of the parameters, in one sum whose weights tell places apart."""
-    values = [
-        line.value(**draw(loss, ROWS, seed=seed, spread=0.3), **params).detach()
-        for params in settings(loss)
-        for seed in SEEDS
-    ]
-    return float(f"{sum(map(weighted, values)):.10g}")
+    return float(f"{sum(weighted(line.value(**inputs, **params).detach()) for inputs, params in cases(loss)):.10g}")
+
+
+def cases(loss: Loss) -> Iterator[tuple[Inputs, dict[str, Any]]]:
+    """Random inputs and those at the ends of the domain, with each setting of the parameters."""
+    for params in settings(loss):
+        for seed in SEEDS:
+            yield draw(loss, ROWS, seed=seed, spread=0.3), params
+        for inputs in sample_of(loss).extremes(torch.float64):
+            yield inputs, params
 
 
 def weighted(values: Tensor) -> float:
-    """The sum of the values, each with a weight of its own."""
-    flat = values.double().flatten()
+    """The sum of the values, each with a weight of its own; squashed, so that a million does not hide the others."""
+    flat = values.double().flatten().asinh().nan_to_num(nan=777.0, posinf=999.0, neginf=-999.0)
     return float(flat @ torch.linspace(1, 2, len(flat), dtype=torch.float64))
 
 

@@ -155,3 +155,54 @@ def test_an_attack_needs_room(key: str) -> None:
     for low, high in ((0.5, 0.5), (0.75, 0.5)):
         with pytest.raises(ValueError, match=rf"^clip_min is {low:g}, allowed: below clip_max, {high:g}$"):
             loss.check(inputs, loss.resolve({"clip_min": low, "clip_max": high}))
+
+
+def below(x: float) -> float:
+    return math.nextafter(x, -math.inf)
+
+
+def above(x: float) -> float:
+    return math.nextafter(x, math.inf)
+
+
+# Of each loss and input, the numbers at the ends of its range, and those just beyond.
+ENDS: list[tuple[str, str, tuple[float, ...], tuple[float, ...]]] = [
+    ("barron_adaptive", "alpha", (0.0, 2.0), (below(0.0), above(2.0))),
+    ("barron_adaptive", "c", (above(0.0),), (0.0,)),
+    ("bce", "pred", (0.0, 1.0), (below(0.0), above(1.0))),
+    ("msle", "pred", (0.0,), (below(0.0),)),
+    ("poisson_nll", "target", (0.0,), (below(0.0),)),
+    ("gaussian_nll", "var", (0.0,), (below(0.0),)),
+    ("gamma_deviance", "pred", (above(0.0),), (0.0,)),
+    ("gamma_deviance", "target", (above(0.0),), (0.0,)),
+    ("gradient_penalty", "eps", (0.0, 1.0), (below(0.0), above(1.0))),
+    ("vae_elbo", "logvar", (-80.0, 80.0), (below(-80.0), above(80.0))),
+    ("weighted_sum", "weights", (0.0,), (below(0.0),)),
+    ("uncertainty_weighting", "log_var", (-50.0, 50.0), (below(-50.0), above(50.0))),
+    ("gradnorm", "losses", (above(0.0),), (0.0,)),
+    ("gradnorm", "initial_losses", (above(0.0),), (0.0,)),
+    ("gradnorm", "grad_norms", (0.0,), (below(0.0),)),
+    ("gradnorm", "weights", (0.0,), (below(0.0),)),
+    ("dwa", "prev1", (0.0,), (below(0.0),)),
+    ("dwa", "prev2", (1e-3,), (0.0,)),
+    ("lambdarank", "relevance", (0.0, 100.0), (below(0.0), above(100.0))),
+    ("dice", "pred", (0.0, 1.0), (below(0.0), above(1.0))),
+    ("lovasz_softmax", "pred", (), (below(0.0), above(1.0))),
+    ("kl_sparsity", "activations", (0.0, 1.0), (below(0.0), above(1.0))),
+]
+
+
+@pytest.mark.parametrize(("key", "name", "good", "bad"), ENDS)
+def test_the_range_of_an_input_ends_where_the_entry_says(
+    key: str, name: str, good: tuple[float, ...], bad: tuple[float, ...]
+) -> None:
+    loss = lossviz.get(key)
+    inputs, params = draw(loss, 3), loss.resolve()
+    for value in (*good, *bad):
+        changed = inputs[name].clone()
+        changed.view(-1)[0] = value
+        if value in good:
+            loss.check(inputs | {name: changed}, params)
+        else:
+            with pytest.raises(ValueError, match=rf"^{name}( at \(.*\))? is \S+, allowed: "):
+                loss.check(inputs | {name: changed}, params)
