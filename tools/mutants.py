@@ -49,14 +49,19 @@ EXPLAINED = {
     "joint.py, _divergence: return (log_p.exp() * (log_p - log_q)).sum(-1) -> return (log_p.exp() * (log_p.detach() - log_q)).sum(-1)": "p times the slope of ln p is the slope of p, and those add up to 0.",
     "adversarial.py, _unit [detach]": "It is given directions, which need no gradient.",
     '_checks.py, check_distribution: check_where(f"the sum of {name}", total, (total - 1).abs() <= 1e-3, "1, since it holds probabilities") -> check_where(f"the sum of {name}", total, ((total - 1).abs() < 1e-3), "1, since it holds probabilities")': "No sum near 1 is off by 0.001 exactly: that has no short binary fraction.",
+    "_checks.py, check_among: parts = torch.split(tensor.flatten(), 2**15) -> parts = torch.split(tensor.flatten(), 2)": "How many values are looked at together changes the time alone.",
     "contrastive.py, _barlow_twins_grad: return (slope - slope.mean(0) - along) / _deviation(z, eps) -> return ((slope + slope.mean(0)) - along) / _deviation(z, eps)": "The slope is a mix of standardised columns, whose mean is 0.",
     "detection.py, _ciou_grad: point = longer < _POINT -> point = (longer <= _POINT)": "Differs for a box of exactly 1e-30 alone, where both sides of the limit give 0 in all digits.",
     "divergences.py, _entropy_slope: return -_log(p) - (p >= torch.finfo(p.dtype).tiny).to(p.dtype) -> return -_log(p) - ((p > torch.finfo(p.dtype).tiny)).to(p.dtype)": "Differs for a probability of exactly 2.2e-308 alone, where the clamp's slope may be 0 or 1.",
     "divergences.py, _js_grad: held = (pred >= tiny).to(pred.dtype) - (middle >= tiny).to(pred.dtype) -> held = ((pred > tiny)).to(pred.dtype) - (middle >= tiny).to(pred.dtype)": "Differs for a probability of exactly 2.2e-308 alone, where the clamp's slope may be 0 or 1.",
+    "multitask.py, _terms_by_losses: return weights.diag() + losses[:, None] * _weights_by_losses(losses=losses) -> return weights.diag() + _weights_by_losses(losses=losses)": "The slope of the weights, which are constants, is 0 with any factor.",
     "multitask.py, _first_shares: return shares - shares.diag().diag() -> return (shares + shares.diag().diag())": "A gradient does not point against itself: the diagonal was clamped to 0 already.",
     "noise_robust.py, _tempered_log_softmax: level = level + _newton_step(scores - level, t) -> level = level + _newton_step(scores - level.detach(), t)": "The steps before are made of detached scores: the level has no gradient.",
     "robust.py, log_cosh: near = (2 * (0.5 * residual.clamp(-1, 1)).sinh() ** 2).log1p() -> near = (2 * (0.5 * residual.clamp(-1, 1.1)).sinh() ** 2).log1p()": "Beyond 1 the other branch is taken; the clamp only keeps this one finite.",
+    "robust.py, _inside_by_residual: return 2 * residual / c**2 * (residual.abs() < c).to(pred.dtype) -> return 2 * residual / c**2 * ((residual.abs() <= c)).to(pred.dtype)": "At c itself either slope is right, and it is multiplied by 0.",
     "sequence.py, _ctc_states: return states, emit, (states != 0) & (place >= 2) & (states != states.roll(2, -1)) -> return states, emit, (states != 0) & ((place > 2)) & (states != states.roll(2, -1))": "The state at place 2 is a blank, which the first condition leaves out.",
+    "sequence.py, _ctc_line: return torch.where(total < _NEVER / 2, torch.full_like(total, math.inf), -total) -> return torch.where(total < _NEVER / 2.1, torch.full_like(total, math.inf), -total)": "Paths that exist lie far above the limit, those that do not far below it.",
+    "semisupervised.py, entropy_min: return -(log_p.exp() * log_p).sum(-1) -> return -(log_p.exp() * log_p.detach()).sum(-1)": "p times the slope of ln p is the slope of p, and those add up to 0.",
     "sparse_maps.py, _bisected: above = relu(scores - low - step).pow(power).sum(-1, keepdim=True) >= 1 -> above = (relu(scores - low - step).pow(power).sum(-1, keepdim=True) > 1)": "Where the sum is exactly 1 the halving ends at the same threshold from the other side.",
 }
 """Changes that change no number, in full or as all those of one kind in a function, each with its reason."""
@@ -570,6 +575,8 @@ class Select:
         call = getattr(item, "callspec", None)
         if call and "loss" in call.params:
             return getattr(call.params["loss"], "key", None) in self.job.losses
+        if call and "key" in call.params:
+            return call.params["key"] in self.job.losses
         module = self.job.mutant.module if self.job.mutant else ""
         if module.startswith("_") and module in Path(item.path).read_text():
             return True
