@@ -5,6 +5,7 @@ from difflib import get_close_matches
 
 from lossviz.scenes.boxes import BOXES_SCENE
 from lossviz.scenes.classes import CLASSES_SCENE
+from lossviz.scenes.distributions import DISTRIBUTIONS
 from lossviz.scenes.embeddings import EMBEDDINGS
 from lossviz.scenes.line import LINE
 from lossviz.scenes.margin import MARGIN
@@ -12,7 +13,7 @@ from lossviz.scenes.regression import REGRESSION
 from lossviz.scenes.scene import MAX_LOSSES, Frame, Handle, Scene, Series
 from lossviz.scenes.slice import SLICE
 
-SCENES: tuple[Scene, ...] = (REGRESSION, LINE, MARGIN, CLASSES_SCENE, BOXES_SCENE, EMBEDDINGS)
+SCENES: tuple[Scene, ...] = (REGRESSION, LINE, MARGIN, CLASSES_SCENE, DISTRIBUTIONS, BOXES_SCENE, EMBEDDINGS)
 """What the explorer offers."""
 
 

@@ -4,13 +4,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lossviz.scenes.state import State
-from lossviz.ui.scenes import boxes, classes, embeddings, line, margin, regression, slice
+from lossviz.ui.scenes import boxes, classes, distributions, embeddings, line, margin, regression, slice
 
 DATA: Mapping[str, Callable[[State], dict[str, Any]]] = {
     "regression": regression.data,
     "line": line.data,
     "margin": margin.data,
     "classes": classes.data,
+    "distributions": distributions.data,
     "boxes": boxes.data,
     "embeddings": embeddings.data,
     "slice": slice.data,

@@ -3,6 +3,7 @@
 import { card } from "./cards.js";
 import { digits, fill, h } from "./dom.js";
 import { slider } from "./handles.js";
+import { markOutside, outsideMarks } from "./outside.js";
 import { Picture, rows } from "./plots.js";
 
 const TRACKS = { score: 50, label: 76 };
@@ -114,11 +115,7 @@ class Margin {
         unplace: (left) => (left < (this.stop(0) + this.stop(1)) / 2 ? 0 : 1),
       }),
     ];
-    this.marks = [this.main, this.slopes].map((each) => {
-      const marks = data.losses.map((loss, i) => h("span", { class: "lv-margin-out", style: `color:var(--lv-loss${i})`, "aria-hidden": "true" }));
-      each.overlay.append(...marks);
-      return marks;
-    });
+    this.marks = [this.main, this.slopes].map((each) => outsideMarks(each.overlay, data.losses));
   }
 
   /** What the score is in other words, and how its two gradients hang together for the loss in focus. */
@@ -223,8 +220,8 @@ class Margin {
     this.derivative.draw(frame.seq);
     this.nameOther();
     this.drawSizes(frame);
-    this.markOutside(this.curve, this.marks[0], at, values);
-    this.markOutside(this.derivative, this.marks[1], at, slopes);
+    markOutside(this.curve, this.marks[0], at, values);
+    markOutside(this.derivative, this.marks[1], at, slopes);
     this.place();
   }
 
@@ -263,21 +260,6 @@ class Margin {
       });
     }
     this.twins.plot.dataset.seq = frame.seq;
-  }
-
-  /** A point above or below the picture is not lost: a triangle at the edge says where it is. */
-  markOutside(picture, marks, at, values) {
-    const [low, high] = picture.layout.yaxis.range;
-    marks.forEach((mark, i) => {
-      const side = values[i] > high ? high : values[i] < low ? low : null;
-      mark.hidden = side == null;
-      if (mark.hidden) return;
-      mark.textContent = `${side === high ? "▲" : "▼"} ${digits(values[i])}`;
-      const [left, top] = picture.place(at[i], side);
-      const width = picture.element.clientWidth;
-      const row = marks.slice(0, i).filter((other) => !other.hidden).length;
-      mark.style.transform = `translate(${left + (left > width / 2 ? -6 : 6)}px, ${top + (side === high ? 2 + 17 * row : -19 - 17 * row)}px) translateX(${left > width / 2 ? -100 : 0}%)`;
-    });
   }
 
   fit() {
