@@ -156,5 +156,6 @@ def test_the_explorers_scenes_prove_their_gradients(scene: Any) -> None:
         frame = scene.views([loss], handles, {}, [f"proof:{loss.key}"])
         if loss.key in frame.numbers:
             proof, numbers = frame.proofs[loss.key], frame.numbers[loss.key]
-            shown = numbers.get("gradient", numbers.get(f"gradient.{int(handles.get('label', 0))}"))
-            assert proof.verdict in ("agree", "kink") and proof.autograd == shown
+            shown = [value for name, value in numbers.items() if name.startswith("gradient")]
+            assert proof.verdict != "differ" and (proof.verdict != "detached" or loss.detached)
+            assert any(proof.autograd == pytest.approx(slope, rel=1e-12, abs=1e-12) for slope in shown)

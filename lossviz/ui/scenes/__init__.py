@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lossviz.scenes.state import State
-from lossviz.ui.scenes import boxes, classes, distributions, embeddings, line, margin, regression, slice
+from lossviz.ui.scenes import boxes, classes, distributions, embeddings, line, margin, masks, regression, slice
 
 DATA: Mapping[str, Callable[[State], dict[str, Any]]] = {
     "regression": regression.data,
@@ -13,6 +13,7 @@ DATA: Mapping[str, Callable[[State], dict[str, Any]]] = {
     "classes": classes.data,
     "distributions": distributions.data,
     "boxes": boxes.data,
+    "masks": masks.data,
     "embeddings": embeddings.data,
     "slice": slice.data,
 }
