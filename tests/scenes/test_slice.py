@@ -157,6 +157,7 @@ def test_the_explorers_scenes_prove_their_gradients(scene: Any) -> None:
         proof, numbers = frame.proofs.get(loss.key), frame.numbers.get(loss.key)
         if proof and numbers:
             assert proof.verdict != "differ" and (proof.verdict != "detached" or loss.detached)
-            # Where the numbers name one slope, it is this one; other scenes' own tests know theirs.
-            shown = numbers.get("gradient", numbers.get(f"gradient.{int(handles.get('label', 0))}"))
-            assert shown is None or proof.autograd == pytest.approx(shown, rel=1e-12, abs=1e-12)
+            # What the others' numbers call a gradient is another one; their own tests compare.
+            if scene.key in ("regression", "classes"):
+                shown = numbers.get("gradient", numbers.get(f"gradient.{int(handles.get('label', 0))}"))
+                assert proof.autograd == shown
