@@ -10,11 +10,22 @@ from lossviz.scenes.embeddings import EMBEDDINGS
 from lossviz.scenes.line import LINE
 from lossviz.scenes.margin import MARGIN
 from lossviz.scenes.masks import MASKS
+from lossviz.scenes.perturbation import PERTURBATION
 from lossviz.scenes.regression import REGRESSION
 from lossviz.scenes.scene import MAX_LOSSES, Frame, Handle, Scene, Series
 from lossviz.scenes.slice import SLICE
 
-SCENES: tuple[Scene, ...] = (REGRESSION, LINE, MARGIN, CLASSES_SCENE, DISTRIBUTIONS, BOXES_SCENE, MASKS, EMBEDDINGS)
+SCENES: tuple[Scene, ...] = (
+    REGRESSION,
+    LINE,
+    MARGIN,
+    CLASSES_SCENE,
+    DISTRIBUTIONS,
+    BOXES_SCENE,
+    MASKS,
+    EMBEDDINGS,
+    PERTURBATION,
+)
 """What the explorer offers."""
 
 

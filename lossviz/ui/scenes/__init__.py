@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lossviz.scenes.state import State
-from lossviz.ui.scenes import boxes, classes, distributions, embeddings, line, margin, masks, regression, slice
+from lossviz.ui.scenes import boxes, classes, distributions, embeddings, line, margin, masks, perturbation, regression, slice
 
 DATA: Mapping[str, Callable[[State], dict[str, Any]]] = {
     "regression": regression.data,
@@ -15,5 +15,6 @@ DATA: Mapping[str, Callable[[State], dict[str, Any]]] = {
     "boxes": boxes.data,
     "masks": masks.data,
     "embeddings": embeddings.data,
+    "perturbation": perturbation.data,
     "slice": slice.data,
 }

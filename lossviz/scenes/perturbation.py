@@ -1,0 +1,253 @@
+"""A small step in the wrong direction: an input, a box around it, and attacks that climb a toy network's loss.
+
+Every loss has its own attack: FGSM, PGD and VAT that of their parameters; TRADES and MART, which are given two answers,
+that of PGD on the cross-entropy with the scene's ``epsilon``, ``step_size`` and ``steps``.
+Numbers by loss: ``loss``; ``clean`` and ``attacked``, the cross-entropy of the input and of the attacked one;
+``epsilon``, how far this loss's attack may go; ``class.before`` and ``class.after``, the predicted classes from 1;
+``gradient.x1`` and ``gradient.x2`` of the loss by the input, the move of the attack held; ``term.1`` and ``term.2``,
+the two that TRADES and MART are the sum of.
+Arrays by view (L losses in the order asked, all float64 until they are sent):
+``attack``: for each loss ``attack:<key>``, where the attack has been, ``(M, 2)``, the input first, and ``climb:<key>``,
+the cross-entropy there, ``(M,)``.
+``arrow:<key>``: the input, and where a gradient step takes it, ``(2, 2)``.
+``surface:<key>``: over the unit square, ``(S, S)``, the second coordinate along the first axis: the cross-entropy of an
+input there, or the loss with its attack, as the option ``map`` says. ``boundary:<key>``: by how much the logit of class
+2 exceeds that of class 1, ``(S, S)``.
+"""
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lossviz.losses import get, value_and_grad
+from lossviz.losses.entry import Choice, Loss, Model, Number
+from lossviz.losses.proof import Proof, prove
+from lossviz.scenes import toynet
+from lossviz.scenes.scene import ARROWS, RATE, Frame, Handle, Params, Scene, Values, line_values, stepped
+
+X1 = Handle("x1", "Input, first coordinate", 0.0, 1.0, 0.01, 0.24)
+X2 = Handle("x2", "Input, second coordinate", 0.0, 1.0, 0.01, 0.63)
+EPSILON = Handle("epsilon", "How far an attack may go", 0.0, 0.5, 0.01, 0.1)
+LABEL = Handle("label", "Label", 1, toynet.CLASSES, 1, 1, whole=True)
+SIDE = 51
+GRID = torch.arange(SIDE, dtype=torch.float64) / (SIDE - 1)
+FIRST_DIRECTION = (0.6, -0.8)
+"""Where the power iteration of VAT begins."""
+
+
+def inputs(handles: Values, loss: Loss) -> dict[str, Any]:
+    """Return the network with the input ``(1, 2)`` and what else the loss takes, or the logits of both inputs."""
+    x = _input(handles)
+    return _inputs(loss, x, _path(loss, x, handles, {})[-1:] if loss.outputs is None else x, handles)
+
+
+def _input(handles: Values) -> Tensor:
+    return torch.tensor([[handles["x1"], handles["x2"]]], dtype=torch.float64)
+
+
+def _target(handles: Values, rows: int = 1) -> Tensor:
+    return torch.full((rows,), int(handles["label"]) - 1)
+
+
+def _inputs(loss: Loss, x: Tensor, attacked: Tensor, handles: Values) -> dict[str, Any]:
+    """What the loss takes at each row of ``x``; one that is given two answers also needs the attacked rows."""
+    net, target = toynet.network(), _target(handles, len(x))
+    if loss.input_kind == "model":
+        return {"model": net, "x": x, "target": target}
+    if loss.input_kind == "model_directions":
+        return {"model": net, "x": x, "d0": torch.tensor([FIRST_DIRECTION], dtype=torch.float64).expand_as(x)}
+    with torch.no_grad():
+        return {"clean": net(x), "adv": net(attacked), "target": target}
+
+
+def _attacked(loss: Loss, x: Tensor, handles: Values, params: Mapping[str, Any], model: Model) -> Tensor:
+    """Where the attack of this loss takes each row of ``x``, by the catalogue's own code."""
+    attack, chosen = loss, params
+    if loss.outputs is None:
+        attack = get("pgd_ce")
+        chosen = attack.resolve({name: handles[name] for name in ("epsilon", "step_size", "steps")})
+    assert attack.outputs is not None
+    made = attack.outputs(**{**_inputs(attack, x, x, handles), "model": model}, **chosen)
+    return x + made["r_adv"] if "r_adv" in made else made["x_adv"]
+
+
+def _path(loss: Loss, x: Tensor, handles: Values, params: Mapping[str, Any]) -> Tensor:
+    """Where the attack on the one row of ``x`` has been, ``(M, 2)``: it asks the network there for its slope."""
+    net = toynet.network()
+    seen: list[Tensor] = []
+
+    def watched(at: Tensor) -> Tensor:
+        seen.append(at.detach().clone())
+        return net(at)
+
+    end = _attacked(loss, x, handles, params, watched)
+    # VAT asks for answers next to the input only, to find a direction.
+    return torch.cat([x, end] if loss.input_kind == "model_directions" else [*(seen or [x]), end])
+
+
+def _cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    loss = get("cross_entropy")
+    weight = torch.ones(logits.shape[-1], dtype=logits.dtype)
+    return loss.fn(pred=logits, target=target, weight=weight, **loss.resolve())
+
+
+def _with_move_held(loss: Loss, x: Tensor, move: Tensor, handles: Values, params: Mapping[str, Any]) -> Tensor:
+    """The loss of each row as a function of the input alone, however the move came about."""
+    net, target = toynet.network(), _target(handles, len(x))
+    if loss.input_kind == "clean_adversarial":
+        return loss.fn(clean=net(x), adv=net(x + move), target=target, **params)
+    if loss.input_kind == "model_directions":
+        return get("kl_divergence").fn(pred=net(x + move).softmax(-1), target=net(x).softmax(-1))
+    return _cross_entropy(net(x + move), target)
+
+
+def _slope(loss: Loss, path: Tensor, handles: Values, params: Mapping[str, Any]) -> Tensor:
+    """Gradient by the input, ``(2,)``."""
+    with torch.inference_mode(False), torch.enable_grad():
+        leaf = path[:1].clone().requires_grad_()
+        move = (path[-1:] - path[:1]).clone()
+        value = _with_move_held(loss, leaf, move, handles, params).sum()
+        (slope,) = torch.autograd.grad(value, leaf)
+    return slope[0]
+
+
+def views(losses: Sequence[Loss], handles: Values, params: Params, wanted: Sequence[str]) -> Frame:
+    """Evaluate ``losses`` at the handles; see the module for numbers and arrays."""
+    frame = Frame()
+    x = _input(handles)
+    for loss in losses:
+        chosen = loss.resolve(params.get(loss.key, {}))
+        path = _path(loss, x, handles, chosen)
+        named = _inputs(loss, x, path[-1:], handles)
+        try:
+            value, _ = value_and_grad(loss, named, chosen)
+        except ValueError as error:
+            frame.notes[loss.key] = str(error)
+            continue
+        slope = _slope(loss, path, handles, chosen)
+        with torch.no_grad():
+            logits: Tensor = toynet.network()(path)
+        climb = _cross_entropy(logits, _target(handles, len(path)))
+        frame.numbers[loss.key] = {
+            "loss": value.item(),
+            "clean": climb[0].item(),
+            "attacked": climb[-1].item(),
+            "epsilon": float(chosen.get("epsilon", handles["epsilon"])),
+            "class.before": float(logits[0].argmax() + 1),
+            "class.after": float(logits[-1].argmax() + 1),
+            "gradient.x1": slope[0].item(),
+            "gradient.x2": slope[1].item(),
+        }
+        frame.numbers[loss.key] |= _terms(loss, value, named, chosen)
+        if "attack" in wanted:
+            frame.arrays.update({f"attack:{loss.key}": path, f"climb:{loss.key}": climb})
+        if f"arrow:{loss.key}" in wanted:
+            frame.arrays[f"arrow:{loss.key}"] = torch.stack([x[0], x[0] - handles["rate"] * slope])
+        if f"formula:{loss.key}" in wanted:
+            frame.lines[loss.key] = line_values(loss.formula, named, chosen)
+        if f"proof:{loss.key}" in wanted:
+            frame.proofs[loss.key] = _proof(loss, path, handles, chosen)
+    _maps(frame, losses, handles, params, wanted)
+    return frame
+
+
+def _maps(frame: Frame, losses: Sequence[Loss], handles: Values, params: Params, wanted: Sequence[str]) -> None:
+    places = torch.cartesian_prod(GRID, GRID).flip(-1)
+    for loss in losses:
+        chosen = loss.resolve(params.get(loss.key, {}))
+        with torch.no_grad():
+            if f"boundary:{loss.key}" in wanted:
+                logits: Tensor = toynet.network()(places)
+                frame.arrays[f"boundary:{loss.key}"] = (logits[:, 1] - logits[:, 0]).reshape(SIDE, SIDE)
+            if f"surface:{loss.key}" in wanted:
+                frame.arrays[f"surface:{loss.key}"] = _surface(loss, places, handles, chosen).reshape(SIDE, SIDE)
+
+
+def _surface(loss: Loss, places: Tensor, handles: Values, params: Mapping[str, Any]) -> Tensor:
+    if handles["map"] == "clean":
+        return _cross_entropy(toynet.network()(places), _target(handles, len(places)))
+    attacked = _attacked(loss, places, handles, params, toynet.network()) if loss.outputs is None else places
+    named = _inputs(loss, places, attacked, handles)
+    try:
+        loss.check(named, params)
+    except ValueError:
+        return torch.full((len(places),), torch.nan, dtype=torch.float64)
+    return loss.fn(**named, **params)
+
+
+def _terms(loss: Loss, value: Tensor, named: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, float]:
+    """The first line of the formula of TRADES and of MART is one term of the two; the other is what is left."""
+    if loss.input_kind != "clean_adversarial":
+        return {}
+    first = loss.formula[0].value(**named, **params).sum()
+    return {"term.1": first.item(), "term.2": (value - first).item()}
+
+
+def step(loss: Loss, handles: Values, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the input after one step against the gradient: away from where the loss is high."""
+    slope = _slope(loss, _path(loss, _input(handles), handles, params), handles, params)
+    return {h.name: stepped(h, handles[h.name], slope[i].item(), handles["rate"]) for i, h in enumerate((X1, X2))}
+
+
+def _proof(loss: Loss, path: Tensor, handles: Values, params: Mapping[str, Any]) -> Proof:
+    """By the first coordinate where logits are given; by a weight, the last bias, where only weights have gradients."""
+    x, end = path[:1], path[-1:]
+    named = _inputs(loss, x, end, handles)
+    if "model" in named:
+        return _proof_by_weight(loss, named, params)
+    net = toynet.network()
+
+    def at(first: float) -> dict[str, Any]:
+        place = torch.tensor([[first, handles["x2"]]], dtype=torch.float64)
+        return _inputs(loss, place, place + (end - x), handles)
+
+    rates = {name: _by_first(net, place) for name, place in (("clean", x), ("adv", end))}
+    return prove(loss, at, handles["x1"], params, rates)
+
+
+def _by_first(net: nn.Module, place: Tensor) -> Tensor:
+    """How fast each logit ``(1, K)`` changes with the first coordinate of ``place``."""
+    with torch.inference_mode(False), torch.enable_grad():
+        leaf = place.clone().requires_grad_()
+        logits: Tensor = net(leaf)
+        slopes = [torch.autograd.grad(logit, leaf, retain_graph=True)[0][0, 0] for logit in logits[0]]
+    return torch.stack(slopes)[None]
+
+
+def _proof_by_weight(loss: Loss, named: Mapping[str, Any], params: Mapping[str, Any]) -> Proof:
+    name = "2.bias"
+    held: nn.Sequential = named["model"]
+    way = torch.zeros_like(held.get_parameter(name))
+    way[0] = 1.0
+
+    def at(bias: float) -> dict[str, Any]:
+        model = deepcopy(held)
+        with torch.no_grad():
+            model.get_parameter(name)[0] = bias
+        return {**named, "model": model}
+
+    return prove(loss, at, held.get_parameter(name)[0].item(), params, {f"model.{name}": way})
+
+
+PERTURBATION = Scene(
+    key="perturbation",
+    name="Perturbation",
+    task="Drag the input, then the edge of its box: how small a change makes the network err?",
+    handles=(X1, X2, EPSILON, LABEL),
+    input_kinds=("model", "model_directions", "clean_adversarial"),
+    view_names=("attack", "arrow", "surface", "boundary", "formula", "proof"),
+    inputs=inputs,
+    views=views,
+    opening=("pgd_ce", "fgsm_ce", "trades", "mart"),
+    options={
+        "map": Choice("The cross-entropy of each input, or the loss with its attack.", "clean", ("clean", "attacked")),
+        "step_size": Number("One step of the attack that TRADES and MART are given.", 0.03, 0.0, 0.5),
+        "steps": Number("Steps of the attack that TRADES and MART are given.", 7, 0, 50, integer=True),
+        "rate": Number(RATE.meaning, 0.01, RATE.low / 100, RATE.high / 10, "log"),
+        "arrows": ARROWS,
+    },
+    step=step,
+)

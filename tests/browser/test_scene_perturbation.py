@@ -1,0 +1,114 @@
+"""Perturbation in a real browser: input, box and label are dragged, and every number is torch's."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from playwright.sync_api import Page
+from torch.nn.functional import cross_entropy
+
+from lossviz import value_and_grad
+from lossviz.losses import get
+from lossviz.scenes import toynet
+from lossviz.scenes.perturbation import PERTURBATION
+from tests.browser.stage import READ, centre, drag, handles, query, ready, settle, wait_for_query
+from tests.scenes.test_perturbation import attack, value_with_move
+
+ADDRESS = "/explore?scene=perturbation&loss=pgd_ce,fgsm_ce,trades,mart,vat&pgd_ce.steps=5&vat.epsilon=0.2"
+PARAMS: dict[str, dict[str, Any]] = {"pgd_ce": {"steps": 5}, "vat": {"epsilon": 0.2}}
+Open = Callable[[str], Page]
+
+
+def check(page: Page, params: dict[str, dict[str, Any]]) -> dict[str, float]:
+    """Compare every number shown with an attack written out at the handles shown; returns the handles."""
+    read = page.evaluate(READ)
+    held: dict[str, float] = read["handles"]
+    at = PERTURBATION.parse_handles({name: held[name.replace("x.", "")] for name in ("epsilon", "label")})
+    at |= {"x1": held["x.x1"], "x2": held["x.x2"]}
+    shown: dict[str, dict[str, float]] = {}
+    for output in read["outputs"]:
+        shown.setdefault(output["loss"], {})[output["name"]] = float(output["value"])
+    assert len(shown) == 5
+    for key, numbers in shown.items():
+        loss, chosen = get(key), get(key).resolve(params.get(key))
+        path = torch.cat(attack(loss, at, chosen))
+        target = torch.full((len(path),), int(at["label"]) - 1)
+        climb = cross_entropy(toynet.network()(path), target, reduction="none")
+        leaf = path[:1].clone().requires_grad_()
+        value = value_with_move(loss, leaf, path[-1:] - path[:1], at["label"], chosen)
+        (slope,) = torch.autograd.grad(value, leaf)
+        named = PERTURBATION.inputs(at, loss)
+        reduced, _ = value_and_grad(loss, named, chosen)
+        expected = {
+            "loss": reduced.item(),
+            "clean": climb[0].item(),
+            "attacked": climb[-1].item(),
+            "epsilon": chosen.get("epsilon", at["epsilon"]),
+            "gradient.x1": slope[0, 0].item(),
+            "gradient.x2": slope[0, 1].item(),
+        }
+        if key in ("trades", "mart"):
+            first, _ = value_and_grad(loss, named, {"beta": 0.0})
+            expected |= {"term.1": first.item(), "term.2": reduced.item() - first.item()}
+        assert numbers == pytest.approx(expected, rel=1e-9, abs=1e-9), key
+    return held
+
+
+def test_input_box_and_label_are_dragged(open_page: Open):
+    page = open_page(ADDRESS)
+    ready(page)
+    before = check(page, PARAMS)
+    drag(page, "x", 60, -25)
+    after = check(page, PARAMS)
+    assert {name for name in before if after[name] != before[name]} == {"x.x1", "x.x2"}
+    x, y = centre(page, '[data-handle="epsilon"]')
+    drag(page, "epsilon", 30)
+    assert centre(page, '[data-handle="epsilon"]') == (pytest.approx(x + 30, abs=1.5), pytest.approx(y, abs=1))
+    epsilon = handles(page)["epsilon"]
+    assert epsilon > before["epsilon"]
+    # One finger holds how far every attack may go.
+    params = {key: {**PARAMS.get(key, {}), "epsilon": epsilon} for key in ("pgd_ce", "fgsm_ce", "vat")}
+    check(page, params)
+    wait_for_query(page, epsilon=f"{epsilon:.12g}", **{f"{key}.epsilon": f"{epsilon}" for key in params})
+    drag(page, "label", 300)
+    assert handles(page)["label"] == 2
+    held = check(page, params)
+    wait_for_query(page, label="2")
+    page.reload()
+    ready(page)
+    assert check(page, params) == held
+    assert query(page)["pgd_ce.steps"] == "5"
+
+
+def test_keys_steps_and_what_the_network_says(open_page: Open):
+    page = open_page(ADDRESS)
+    ready(page)
+    for key, name in (("ArrowRight", "x.x1"), ("ArrowUp", "x.x2")):
+        before = handles(page)[name]
+        page.locator('[data-handle="x"] [role=slider]').first.focus()
+        page.keyboard.press(key)
+        assert handles(page)[name] == pytest.approx(before + 0.01)
+    settle(page)
+    held = check(page, PARAMS)
+    said = page.locator(".lv-perturbation-said").all_inner_texts()
+    assert len(said) == 5 and said[0] == "class 1 → class 2"
+    page.click("[data-step]")
+    page.wait_for_function(
+        "x => Number(document.querySelector('[data-handle=\"x.x1\"]').ariaValueNow) !== x", arg=held["x.x1"]
+    )
+    settle(page)
+    check(page, PARAMS)
+    page.locator('[data-handle="epsilon"]').focus()
+    page.keyboard.press("Home")
+    settle(page)
+    check(page, {key: {**PARAMS.get(key, {}), "epsilon": 0.0} for key in ("pgd_ce", "fgsm_ce", "vat")})
+    assert set(page.locator(".lv-perturbation-said").all_inner_texts()) == {"class 1 → class 1"}
+
+
+def test_nothing_sticks_out_on_a_phone(visit: Any, site: Any):
+    page = visit(viewport={"width": 390, "height": 844}, has_touch=True).page(site.url + ADDRESS)
+    ready(page)
+    assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= 390
+    drag(page, "x", -15, 20)
+    check(page, PARAMS)

@@ -1,0 +1,207 @@
+"""Perturbation: attacks are the catalogue's, numbers are torch's, and the toy network is the same every time."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.nn.functional import cross_entropy, kl_div
+
+from lossviz import value_and_grad
+from lossviz.losses import CATALOGUE, get, snippet
+from lossviz.losses.entry import Loss
+from lossviz.scenes import toynet
+from lossviz.scenes.perturbation import PERTURBATION, SIDE
+
+LOSSES = PERTURBATION.losses(CATALOGUE)
+every_loss = pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.key)
+EXACT = {"rtol": 1e-10, "atol": 1e-12}
+inside = st.floats(0, 1)
+
+
+def ce(x: Tensor, label: float) -> Tensor:
+    return cross_entropy(toynet.network()(x), torch.full((len(x),), int(label) - 1), reduction="none")
+
+
+def pgd(x: Tensor, label: float, epsilon: float, step_size: float, steps: int) -> list[Tensor]:
+    """The attack written out: every place it has been, the input first."""
+    path = [x]
+    for _ in range(steps):
+        leaf = path[-1].clone().requires_grad_()
+        (slope,) = torch.autograd.grad(ce(leaf, label).sum(), leaf)
+        box = torch.minimum(torch.maximum(path[-1] + step_size * slope.sign(), x - epsilon), x + epsilon)
+        path.append(box.clamp(0, 1))
+    return path
+
+
+def attack(loss: Loss, handles: dict[str, Any], params: dict[str, Any]) -> list[Tensor]:
+    x = torch.tensor([[handles["x1"], handles["x2"]]], dtype=torch.float64)
+    label = handles["label"]
+    if loss.key == "fgsm_ce":
+        return pgd(x, label, params["epsilon"], params["epsilon"], 1)
+    if loss.key == "pgd_ce":
+        return pgd(x, label, params["epsilon"], params["step_size"], params["steps"])
+    if loss.key == "vat":
+        move = loss.outputs(**PERTURBATION.inputs(handles, loss), **params)["r_adv"] if loss.outputs else x
+        return [x, x + move]
+    return pgd(x, label, handles["epsilon"], handles["step_size"], handles["steps"])
+
+
+def value_with_move(loss: Loss, x: Tensor, move: Tensor, label: float, params: dict[str, Any]) -> Tensor:
+    net = toynet.network()
+    if loss.key == "vat":
+        return kl_div(net(x + move).log_softmax(-1), net(x).log_softmax(-1), reduction="sum", log_target=True)
+    if loss.key in ("fgsm_ce", "pgd_ce"):
+        return ce(x + move, label)[0]
+    target = torch.full((1,), int(label) - 1)
+    return loss.fn(clean=net(x), adv=net(x + move), target=target, **params)[0]
+
+
+# --- the network
+
+
+def test_the_network_has_learnt_its_points_and_is_drawn_again_the_same():
+    places, classes = toynet.points()
+    assert bool(((places >= 0) & (places <= 1)).all())
+    with torch.no_grad():
+        assert (toynet.network()(places).argmax(-1) == classes).float().mean() > 0.97
+    before = {name: weight.clone() for name, weight in toynet.network().state_dict().items()}
+    toynet.network.cache_clear()
+    with torch.inference_mode():
+        again = toynet.network().state_dict()
+    for name, weight in before.items():
+        assert torch.equal(weight, again[name])
+        assert torch.equal(weight, (weight * 1000).round() / 1000)
+
+
+@every_loss
+def test_it_can_be_copied_as_a_program(loss: Loss):
+    program = snippet(loss, "pytorch", PERTURBATION.inputs(PERTURBATION.parse_handles({}), loss))
+    assert program and len(program) < 20_000
+
+
+# --- numbers
+
+
+@every_loss
+@given(x1=inside, x2=inside, epsilon=st.floats(0, 0.5), label=st.integers(1, 2), steps=st.integers(0, 9))
+@settings(max_examples=12, deadline=None)
+def test_numbers_are_those_of_an_attack_written_out(
+    loss: Loss, x1: float, x2: float, epsilon: float, label: int, steps: int
+):
+    held = {"x1": x1, "x2": x2, "epsilon": epsilon, "label": label, "steps": steps, "step_size": 0.04}
+    handles = PERTURBATION.parse_handles(held)
+    own = {"epsilon": epsilon, "steps": steps, "power_iterations": 2}
+    params = loss.resolve({name: value for name, value in own.items() if name in loss.params})
+    frame = PERTURBATION.views([loss], handles, {loss.key: params}, ["attack", f"arrow:{loss.key}"])
+    path = torch.cat(attack(loss, handles, params))
+    drawn = frame.arrays[f"attack:{loss.key}"]
+    if loss.key != "fgsm_ce" and len(path) == 1:
+        path = torch.cat([path, path])
+    torch.testing.assert_close(drawn, path, **EXACT)
+    with torch.no_grad():
+        climb, logits = ce(path, label), toynet.network()(path)
+    torch.testing.assert_close(frame.arrays[f"climb:{loss.key}"], climb, **EXACT)
+    numbers = frame.numbers[loss.key]
+    leaf = path[:1].clone().requires_grad_()
+    value = value_with_move(loss, leaf, path[-1:] - path[:1], label, params)
+    (slope,) = torch.autograd.grad(value, leaf)
+    expected = {
+        "loss": value.item(),
+        "clean": climb[0].item(),
+        "attacked": climb[-1].item(),
+        "epsilon": epsilon,
+        "class.before": logits[0].argmax().item() + 1,
+        "class.after": logits[-1].argmax().item() + 1,
+        "gradient.x1": slope[0, 0].item(),
+        "gradient.x2": slope[0, 1].item(),
+    }
+    assert {name: numbers[name] for name in expected} == pytest.approx(expected, rel=1e-8, abs=1e-9)
+    reduced, _ = value_and_grad(loss, PERTURBATION.inputs(handles, loss), params)
+    assert numbers["loss"] == pytest.approx(reduced.item(), rel=1e-12, abs=1e-12)
+    arrow = path[:1] - handles["rate"] * slope
+    torch.testing.assert_close(frame.arrays[f"arrow:{loss.key}"], torch.cat([path[:1], arrow]), rtol=1e-8, atol=1e-9)
+
+
+@every_loss
+def test_the_gradient_is_that_of_the_whole_attack_where_its_move_does_not_turn(loss: Loss):
+    handles, step = PERTURBATION.parse_handles({"x1": 0.31, "x2": 0.66}), 1e-6
+    small = {"epsilon": 0.05} if loss.key == "vat" else {}
+    numbers = PERTURBATION.views([loss], handles, {loss.key: small}, []).numbers[loss.key]
+    for name in ("x1", "x2"):
+        ends = [
+            PERTURBATION.views([loss], {**handles, name: handles[name] + d}, {loss.key: small}, []).numbers[loss.key]
+            for d in (step, -step)
+        ]
+        slope = (ends[0]["loss"] - ends[1]["loss"]) / (2 * step)
+        if loss.key == "vat":
+            continue  # its direction turns with the input; the move is held
+        assert slope == pytest.approx(numbers[f"gradient.{name}"], rel=1e-5)
+
+
+@given(x1=inside, x2=inside, beta=st.floats(0, 20))
+@settings(max_examples=20, deadline=None)
+def test_two_terms_add_up_and_the_second_is_weighted_by_beta(x1: float, x2: float, beta: float):
+    handles = PERTURBATION.parse_handles({"x1": x1, "x2": x2})
+    for key in ("trades", "mart"):
+        numbers = PERTURBATION.views([get(key)], handles, {key: {"beta": beta}}, []).numbers[key]
+        alone = PERTURBATION.views([get(key)], handles, {key: {"beta": 0.0}}, []).numbers[key]
+        assert numbers["term.1"] + numbers["term.2"] == pytest.approx(numbers["loss"], rel=1e-12, abs=1e-12)
+        assert numbers["term.1"] == pytest.approx(alone["loss"], rel=1e-9, abs=1e-9)
+        assert numbers["term.2"] >= -1e-12
+    trades = PERTURBATION.views([get("trades")], handles, {}, []).numbers["trades"]
+    assert trades["term.1"] == pytest.approx(trades["clean"], rel=1e-9, abs=1e-12)
+
+
+def test_no_room_is_no_attack():
+    handles = PERTURBATION.parse_handles({"epsilon": 0})
+    for loss in LOSSES:
+        none = {"epsilon": 0.0} if "epsilon" in loss.params else {}
+        numbers = PERTURBATION.views([loss], handles, {loss.key: none}, []).numbers[loss.key]
+        assert numbers["clean"] == numbers["attacked"] and numbers["class.before"] == numbers["class.after"]
+
+
+def test_an_input_outside_the_allowed_range_has_a_note():
+    frame = PERTURBATION.views(
+        [get("pgd_ce")],
+        PERTURBATION.parse_handles({"x1": 0.9}),
+        {"pgd_ce": {"clip_max": 0.5}},
+        ["attack", "surface:pgd_ce"],
+    )
+    assert frame.numbers == {} and "0.5" in frame.notes["pgd_ce"]
+    assert not frame.arrays["surface:pgd_ce"].isinf().any()
+
+
+# --- maps
+
+
+@every_loss
+@pytest.mark.parametrize("shown", ["clean", "attacked"])
+def test_the_map_is_the_loss_of_an_input_at_each_place(loss: Loss, shown: str):
+    held = {"map": shown, "label": 2, "epsilon": 0.15, "steps": 4}
+    handles = PERTURBATION.parse_handles(held)
+    arrays = PERTURBATION.views([loss], handles, {}, [f"surface:{loss.key}", f"boundary:{loss.key}"]).arrays
+    surface, boundary = arrays[f"surface:{loss.key}"], arrays[f"boundary:{loss.key}"]
+    assert surface.shape == boundary.shape == (SIDE, SIDE)
+    for i in range(0, SIDE, 10):
+        for j in range(0, SIDE, 10):
+            at = PERTURBATION.parse_handles({**held, "x1": j / (SIDE - 1), "x2": i / (SIDE - 1)})
+            numbers = PERTURBATION.views([loss], at, {}, []).numbers[loss.key]
+            expected = numbers["clean"] if shown == "clean" else numbers["loss"]
+            assert surface[i, j].item() == pytest.approx(expected, rel=1e-9, abs=1e-11)
+            decided = 1 + (boundary[i, j].item() > 0)
+            assert decided == numbers["class.before"] or abs(boundary[i, j].item()) < 1e-9
+
+
+def test_steps_lead_to_where_the_network_is_right_again():
+    loss, handles = get("pgd_ce"), PERTURBATION.parse_handles({"x1": 0.4, "x2": 0.5})
+    start = PERTURBATION.views([loss], handles, {}, []).numbers["pgd_ce"]
+    assert start["class.after"] == 2
+    assert PERTURBATION.step
+    for _ in range(60):
+        handles |= PERTURBATION.step(loss, handles, loss.resolve())
+    end = PERTURBATION.views([loss], handles, {}, []).numbers["pgd_ce"]
+    assert end["class.after"] == 1 and end["loss"] < math.log(2) < start["loss"]
