@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lossviz.figures import COLOURS, DASHES, classes, comparison, regression, slice, training
+from lossviz.figures import COLOURS, DASHES, classes, comparison, critic, regression, slice, tasks, training
 from lossviz.ui import WEB
 
 NAMES = [f"loss {i}" for i in range(8)]
@@ -23,6 +23,9 @@ def figures(count: int) -> dict[str, dict[str, Any]]:
     names = NAMES[:count]
     made = {f"regression.{name}": spec for name, spec in regression.figures(names, -5, 5, WORDS).items()}
     made |= {f"classes.{name}": spec for name, spec in classes.figures(names, WORDS[1:]).items()}
+    words = [*WORDS, "sample", "gradient"]
+    made |= {f"critic.{name}": spec for name, spec in critic.figures(names, -4, 4, 8, 6, words).items()}
+    made |= {f"tasks.{name}": spec for name, spec in tasks.figures(names, words[:5]).items()}
     made |= {f"slice.{name}": spec for name, spec in slice.figures(names[0], -5, 5, WORDS[1:]).items()}
     made |= {f"training.{name}": spec for name, spec in training.curves(names, 10, CURVES).items()}
     made["comparison"] = comparison.overlay([(name, [0.0, 1.0], [0.5, 0.25]) for name in names], "epoch", "loss")
