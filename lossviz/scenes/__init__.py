@@ -5,6 +5,7 @@ from difflib import get_close_matches
 
 from lossviz.scenes.boxes import BOXES_SCENE
 from lossviz.scenes.classes import CLASSES_SCENE
+from lossviz.scenes.critic import CRITIC_SCENE
 from lossviz.scenes.distributions import DISTRIBUTIONS
 from lossviz.scenes.embeddings import EMBEDDINGS
 from lossviz.scenes.line import LINE
@@ -14,6 +15,7 @@ from lossviz.scenes.perturbation import PERTURBATION
 from lossviz.scenes.regression import REGRESSION
 from lossviz.scenes.scene import MAX_LOSSES, Frame, Handle, Scene, Series
 from lossviz.scenes.slice import SLICE
+from lossviz.scenes.tasks import TASKS
 
 SCENES: tuple[Scene, ...] = (
     REGRESSION,
@@ -24,6 +26,8 @@ SCENES: tuple[Scene, ...] = (
     BOXES_SCENE,
     MASKS,
     EMBEDDINGS,
+    CRITIC_SCENE,
+    TASKS,
     PERTURBATION,
 )
 """What the explorer offers."""

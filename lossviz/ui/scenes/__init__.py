@@ -4,7 +4,20 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lossviz.scenes.state import State
-from lossviz.ui.scenes import boxes, classes, distributions, embeddings, line, margin, masks, perturbation, regression, slice
+from lossviz.ui.scenes import (
+    boxes,
+    classes,
+    critic,
+    distributions,
+    embeddings,
+    line,
+    margin,
+    masks,
+    perturbation,
+    regression,
+    slice,
+    tasks,
+)
 
 DATA: Mapping[str, Callable[[State], dict[str, Any]]] = {
     "regression": regression.data,
@@ -15,6 +28,8 @@ DATA: Mapping[str, Callable[[State], dict[str, Any]]] = {
     "boxes": boxes.data,
     "masks": masks.data,
     "embeddings": embeddings.data,
+    "critic": critic.data,
+    "tasks": tasks.data,
     "perturbation": perturbation.data,
     "slice": slice.data,
 }
