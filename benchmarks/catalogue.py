@@ -2,7 +2,8 @@
 
     python -m benchmarks.catalogue [--imports 5] [--repeats 25] [--worst 5] [--only KEY ...]
 
-``import_seconds`` is what ``import lossviz.losses`` takes on top of ``import torch``, the median over fresh processes.
+``import_seconds`` is what ``import lossviz.losses`` takes on top of ``import torch``, the median over fresh processes;
+``import_cpu_seconds`` is its processor time, the same on a busy machine.
 For each loss, ``value_and_grad`` on 1,000 samples is timed against the bare call that it wraps: ``fn``, ``reduce``,
 ``torch.autograd.grad``, on inputs that already require gradients; alternating (A B A B ...), on one thread of the CPU.
 ``ratio`` is the median over the pairs of ours / bare, and ``worst`` lists the largest with both times in microseconds.
@@ -28,7 +29,12 @@ from lossviz.scenes.slices import example
 
 SAMPLES = 1000
 SECONDS_A_LOSS = 2.0
-IMPORT = "import time, torch; began = time.perf_counter(); import lossviz.losses; print(time.perf_counter() - began)"
+IMPORT = """
+import time, torch
+wall, cpu = time.perf_counter(), time.process_time()
+import lossviz.losses
+print(time.perf_counter() - wall, time.process_time() - cpu)
+"""
 # The axis that counts samples, where it is not the first; None for what all samples share.
 AXES: dict[str, int | None] = {
     **{name: None for name in ("alpha", "c", "centers", "proxies", "weight")},
@@ -45,10 +51,11 @@ class Times:
     ratio: float
 
 
-def import_seconds(times: int) -> float:
-    """How long the catalogue's own import takes."""
+def import_seconds(times: int) -> tuple[float, float]:
+    """How long the catalogue's own import takes, by the clock and of the processor."""
     found = [subprocess.run([sys.executable, "-c", IMPORT], capture_output=True, check=True) for _ in range(times)]
-    return statistics.median(float(process.stdout) for process in found)
+    wall, cpu = zip(*(map(float, process.stdout.split()) for process in found), strict=True)
+    return statistics.median(wall), statistics.median(cpu)
 
 
 def samples_of(loss: Loss) -> dict[str, Any]:
@@ -115,6 +122,7 @@ def main() -> None:
     torch.set_num_threads(1)
     losses = [get(key) for key in a.only] or CATALOGUE
     times = {loss.key: times_of(loss, a.repeats) for loss in losses}
+    wall, cpu = import_seconds(a.imports)
     worst = sorted(times, key=lambda key: -times[key].ratio)[: a.worst]
     print(
         json.dumps(
@@ -122,7 +130,8 @@ def main() -> None:
                 "benchmark": "catalogue",
                 "losses": len(times),
                 "samples": SAMPLES,
-                "import_seconds": round(import_seconds(a.imports), 3),
+                "import_seconds": round(wall, 3),
+                "import_cpu_seconds": round(cpu, 3),
                 "ratio": round(times[worst[0]].ratio, 2),
                 "median_ratio": round(statistics.median(each.ratio for each in times.values()), 2),
                 "worst": {
