@@ -14,6 +14,7 @@ from lossviz.scenes.masks import MASKS
 from lossviz.scenes.perturbation import PERTURBATION
 from lossviz.scenes.regression import REGRESSION
 from lossviz.scenes.scene import MAX_LOSSES, Frame, Handle, Scene, Series
+from lossviz.scenes.sequence import SEQUENCE
 from lossviz.scenes.slice import SLICE
 from lossviz.scenes.tasks import TASKS
 
@@ -26,6 +27,7 @@ SCENES: tuple[Scene, ...] = (
     BOXES_SCENE,
     MASKS,
     EMBEDDINGS,
+    SEQUENCE,
     CRITIC_SCENE,
     TASKS,
     PERTURBATION,

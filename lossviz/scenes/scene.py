@@ -56,6 +56,7 @@ class Series:
     default: tuple[float, ...]
     fewest: int = 0
     most: int = 0
+    whole: bool = False
 
     def parse(self, value: object) -> list[float]:
         """Return ``value`` as a list of floats, or raise ``ValueError`` naming it and what is allowed."""
@@ -63,9 +64,9 @@ class Series:
         count = str(fewest) if fewest == most else f"{fewest} to {most}"
         entries = list(cast("Sequence[object]", value)) if isinstance(value, list | tuple) else []
         good = [entry for entry in entries if isinstance(entry, int | float) and not isinstance(entry, bool)]
-        inside = [float(entry) for entry in good if self.low <= entry <= self.high]
+        inside = [float(entry) for entry in good if self.low <= entry <= self.high and not (self.whole and entry % 1)]
         if len(inside) < len(entries) or not fewest <= len(inside) <= most:
-            allowed = f"{count} numbers from {self.low:g} to {self.high:g}"
+            allowed = f"{count} {'whole ' if self.whole else ''}numbers from {self.low:g} to {self.high:g}"
             raise ValueError(f"Handle {self.name} is {reprlib.repr(cast('object', value))}; allowed: {allowed}.")
         return inside
 
@@ -99,7 +100,7 @@ RATE = Number("How far one step against the gradient goes.", 0.25, 0.001, 10.0, 
 ARROWS = Flag("Show where one step against the gradient leads.", True)
 
 
-def stepped(handle: Handle, value: float, slope: float, rate: float) -> float:
+def stepped(handle: Handle | Series, value: float, slope: float, rate: float) -> float:
     """Where one step of gradient descent takes a handle, inside its bounds."""
     return min(handle.high, max(handle.low, value - rate * slope))
 

@@ -15,6 +15,7 @@ from lossviz.ui.scenes import (
     masks,
     perturbation,
     regression,
+    sequence,
     slice,
     tasks,
 )
@@ -28,6 +29,7 @@ DATA: Mapping[str, Callable[[State], dict[str, Any]]] = {
     "boxes": boxes.data,
     "masks": masks.data,
     "embeddings": embeddings.data,
+    "sequence": sequence.data,
     "critic": critic.data,
     "tasks": tasks.data,
     "perturbation": perturbation.data,

@@ -190,6 +190,7 @@ class Stage {
       const line = output.dataset.line;
       if (line == null) show(output, numbers?.[output.name], frame.seq);
       else if (frame[output.dataset.lines][output.dataset.loss]) this.drawLine(output, frame[output.dataset.lines][output.dataset.loss][line], frame.seq);
+      else if (frame.notes[output.dataset.loss]) show(output, null, frame.seq); // undefined here: what was is not what is
     }
     this.proof?.draw(frame.proofs[this.focus], frame.seq);
     for (const note of this.root.querySelectorAll("[data-note]")) note.textContent = frame.notes[note.dataset.note] ?? "";
