@@ -23,7 +23,7 @@ def choose_scene() -> None:
 def choose_losses() -> None:
     """Keep handles and parameters; only the list of losses changes."""
     losses = tuple(get(key) for key in st.session_state["losses"])
-    params = {loss.key: state.params.get(loss.key, loss.resolve({})) for loss in losses}
+    params = {loss.key: state.params.get(loss.key, state.scene.resolve(loss)) for loss in losses}
     focus = state.focus if state.focus in params else next(iter(params), "")
     write_query(replace(state, losses=losses, params=params, focus=focus))
 

@@ -54,8 +54,12 @@ def sparsemax_loss(*, pred: Tensor, target: Tensor) -> Tensor:
     return (p * scores).sum(-1) + 0.5 * (1 - p.square().sum(-1)) - at_label(scores, target)
 
 
+def sparsemax(pred: Tensor) -> Tensor:
+    """The nearest point of the simplex, ``(N, K)``, to scores ``(N, K)``; many of its probabilities are exactly 0."""
+    return _sparsemax(shifted_line(pred=pred))
+
+
 def _sparsemax(scores: Tensor) -> Tensor:
-    """The nearest point of the simplex, ``(N, K)``."""
     ordered = scores.sort(-1, descending=True).values
     k = torch.arange(1, scores.shape[1] + 1, dtype=scores.dtype, device=scores.device)
     # The k largest scores share what they hold beyond the threshold; the last k whose own score is above it is right.
@@ -66,7 +70,7 @@ def _sparsemax(scores: Tensor) -> Tensor:
 
 
 def _sparsemax_grad(*, pred: Tensor, target: Tensor) -> dict[str, Tensor]:
-    return {"pred": _sparsemax(shifted_line(pred=pred)) - is_label(pred, target).to(pred.dtype)}
+    return {"pred": sparsemax(pred) - is_label(pred, target).to(pred.dtype)}
 
 
 def _sparse_threshold_line(*, pred: Tensor, **_: object) -> Tensor:
@@ -209,6 +213,11 @@ def entmax15_loss(*, pred: Tensor, target: Tensor) -> Tensor:
     return inner + 4 / 3 * (1 - root.pow(3).sum(-1)) - at_label(scores, target)
 
 
+def entmax15(pred: Tensor) -> Tensor:
+    """Probabilities, ``(N, K)``, of scores ``(N, K)`` half way between softmax and sparsemax; some are exactly 0."""
+    return _entmax15_root(shifted_line(pred=pred)).square()
+
+
 def _entmax15_root(scores: Tensor) -> Tensor:
     """The square roots of the probabilities, ``(N, K)``: ``max(0, scores / 2 - threshold)``."""
     halves = scores / 2
@@ -227,7 +236,7 @@ def _entmax15_root(scores: Tensor) -> Tensor:
 
 
 def _entmax15_grad(*, pred: Tensor, target: Tensor) -> dict[str, Tensor]:
-    return {"pred": _entmax15_root(shifted_line(pred=pred)).square() - is_label(pred, target).to(pred.dtype)}
+    return {"pred": entmax15(pred) - is_label(pred, target).to(pred.dtype)}
 
 
 def _entmax_threshold_line(*, pred: Tensor, **_: object) -> Tensor:

@@ -16,6 +16,7 @@ from lossviz.scenes.regression import REGRESSION
 from lossviz.scenes.scene import MAX_LOSSES, Frame, Handle, Scene, Series
 from lossviz.scenes.sequence import SEQUENCE
 from lossviz.scenes.slice import SLICE
+from lossviz.scenes.sparse import SPARSE
 from lossviz.scenes.tasks import TASKS
 
 SCENES: tuple[Scene, ...] = (
@@ -31,6 +32,7 @@ SCENES: tuple[Scene, ...] = (
     CRITIC_SCENE,
     TASKS,
     PERTURBATION,
+    SPARSE,
 )
 """What the explorer offers."""
 

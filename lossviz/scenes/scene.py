@@ -128,6 +128,7 @@ class Scene:
         options: choices, marks and numbers beside the handles, such as what an axis shows.
         without: keys of losses that fit by their kind and still cannot be drawn here.
         step: the handles after one step of gradient descent, those that move; ``None`` where there is nothing to do.
+        start: parameters that a newcomer finds, by loss and name, where a loss's own default shows little here.
     """
 
     key: str
@@ -142,11 +143,16 @@ class Scene:
     options: Mapping[str, Param] = field(default_factory=dict[str, Param])
     without: tuple[str, ...] = ()
     step: Callable[[Loss, Values, Mapping[str, Any]], dict[str, Any]] | None = None
+    start: Params = field(default_factory=dict[str, Mapping[str, Any]])
 
     def losses(self, catalogue: Sequence[Loss]) -> tuple[Loss, ...]:
         """Return the catalogue's losses that fit this geometry, in display order."""
         fit = (loss for loss in catalogue if loss.input_kind in self.input_kinds)
         return tuple(loss for loss in fit if loss.key not in self.without)
+
+    def resolve(self, loss: Loss) -> dict[str, Any]:
+        """Return the parameters of a loss where a newcomer finds them."""
+        return loss.resolve(self.start.get(loss.key))
 
     def parse_handles(self, values: Values) -> dict[str, Any]:
         """Return all handles and options, defaults where left out.

@@ -41,7 +41,7 @@ def parse(
         except ValueError as error:
             problems.append(str(error))
     losses = _losses(scene, query.get("loss"), catalogue, problems)
-    params = {loss.key: _params(loss, query, problems) for loss in losses}
+    params = {loss.key: _params(scene, loss, query, problems) for loss in losses}
     handles = scene.parse_handles({})
     for name in scene.names:
         if name in query:
@@ -61,8 +61,9 @@ def to_query(state: State) -> dict[str, str]:
     """Return the query parameters that `parse` turns into ``state``; what has its default is left out."""
     query = {"scene": state.scene.key, "loss": ",".join(loss.key for loss in state.losses)}
     for loss in state.losses:
+        start = plain(state.scene.resolve(loss))
         for name, value in plain(state.params[loss.key]).items():
-            if value != loss.params[name].default:
+            if value != start[name]:
                 query[f"{loss.key}.{name}"] = json.dumps(value)
     for name, default in state.scene.parse_handles({}).items():
         if state.handles[name] != default:
@@ -96,8 +97,8 @@ def _losses(scene: Scene, text: str | None, catalogue: Sequence[Loss], problems:
     return tuple(list(found.values())[:MAX_LOSSES])
 
 
-def _params(loss: Loss, query: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
-    params = loss.resolve({})
+def _params(scene: Scene, loss: Loss, query: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
+    params = scene.resolve(loss)
     for name in loss.params:
         key = f"{loss.key}.{name}"
         if key in query:

@@ -112,7 +112,7 @@ def _data(state: State) -> dict[str, Any]:
         "tab": state.tab,
         "defaults": {
             "handles": scene.parse_handles({}),
-            "params": {loss.key: plain(loss.resolve({})) for loss in state.losses},
+            "params": {loss.key: plain(scene.resolve(loss)) for loss in state.losses},
         },
         **own,
     }

@@ -17,6 +17,7 @@ from lossviz.ui.scenes import (
     regression,
     sequence,
     slice,
+    sparse,
     tasks,
 )
 
@@ -33,5 +34,6 @@ DATA: Mapping[str, Callable[[State], dict[str, Any]]] = {
     "critic": critic.data,
     "tasks": tasks.data,
     "perturbation": perturbation.data,
+    "sparse": sparse.data,
     "slice": slice.data,
 }
