@@ -31,7 +31,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lossviz.losses import get, value_and_grad
+from lossviz.losses import CATALOGUE, get, value_and_grad
 from lossviz.losses.entry import Choice, Loss, Number
 from lossviz.losses.proof import Proof, by_hand, prove
 from lossviz.scenes.scene import ARROWS, RATE, Frame, Params, Scene, Series, Values, line_values
@@ -347,4 +347,5 @@ CRITIC_SCENE = Scene(
         "arrows": ARROWS,
     },
     step=step,
+    start={loss.key: {"side": "generator"} for loss in CATALOGUE if loss.input_kind == "critic"},
 )

@@ -12,7 +12,11 @@ from tests.browser.stage import READ, centre, drag, query, ready, settle, wait_f
 
 Open = Callable[[str], Page]
 ADDRESS = "/explore?scene=critic&loss=gan_minimax,lsgan,wgan,gradient_penalty&lsgan.c=2"
-PARAMS: dict[str, dict[str, Any]] = {"lsgan": {"c": 2.0}}
+PARAMS: dict[str, dict[str, Any]] = {
+    "gan_minimax": {"side": "generator"},
+    "lsgan": {"side": "generator", "c": 2.0},
+    "wgan": {"side": "generator"},
+}
 
 
 def check(page: Page, params: dict[str, dict[str, Any]] = PARAMS, **options: Any) -> dict[str, list[float]]:
@@ -63,28 +67,27 @@ def test_samples_and_knots_follow_the_mouse_and_the_keys_and_a_reload_keeps_them
 
 
 def test_each_side_has_its_turn(open_page: Open):
-    page = open_page(ADDRESS)
+    page = open_page(ADDRESS + "&focus=wgan")
     ready(page)
     before = check(page)
-    page.locator("[data-step]").click()
-    page.wait_for_function("new URLSearchParams(location.search).has('knots')")
-    settle(page)
-    learnt = check(page)
-    assert moved(before, learnt) <= {f"knots.{i}" for i in range(9)}
-    page.locator("[data-turn=generator]").click()
-    wait_for_query(page, **{"wgan.side": '"generator"', "lsgan.side": '"generator"'})
-    sides: dict[str, dict[str, Any]] = {key: {"side": "generator"} for key in ("gan_minimax", "lsgan", "wgan")}
-    sides["lsgan"]["c"] = 2.0
-    settle(page)
-    assert check(page, sides) == learnt
     assert page.locator("[data-turn=generator]").get_attribute("aria-pressed") == "true"
-    page.locator(".lv-losses [data-loss=wgan] .lv-name").click()
     page.locator("[data-play]").click()
     page.wait_for_function("Number(document.querySelector('[data-handle=\"fake.0\"]').ariaValueNow) > -2")
     page.locator("[data-play]").click()
     page.wait_for_function("new URLSearchParams(location.search).has('fake')")
     settle(page)
-    assert moved(learnt, check(page, sides)) == {f"fake.{i}" for i in range(6)}
+    played = check(page)
+    assert moved(before, played) == {f"fake.{i}" for i in range(6)}
+    page.locator("[data-turn=discriminator]").click()
+    wait_for_query(page, **{"wgan.side": '"discriminator"', "lsgan.side": '"discriminator"'})
+    settle(page)
+    critics = {"lsgan": {"c": 2.0}}
+    assert check(page, critics) == played
+    page.locator("[data-step]").click()
+    page.wait_for_function("new URLSearchParams(location.search).has('knots')")
+    settle(page)
+    learnt = moved(played, check(page, critics))
+    assert learnt and learnt <= {f"knots.{i}" for i in range(9)}
 
 
 def test_a_trained_critic_has_no_knots_and_learns_from_the_samples_where_they_are(open_page: Open):
@@ -94,10 +97,13 @@ def test_a_trained_critic_has_no_knots_and_learns_from_the_samples_where_they_ar
     before = check(page, critic="trained", steps=9)
     drag(page, "fake.5", 60)
     assert moved(before, check(page, critic="trained", steps=9)) == {"fake.5"}
+    page.locator("[data-turn=discriminator]").click()
+    page.wait_for_function("new URLSearchParams(location.search).has('wgan.side')")
+    settle(page)
     page.locator("[data-step]").click()
     wait_for_query(page, steps="10")
     settle(page)
-    check(page, critic="trained", steps=10)
+    check(page, {"lsgan": {"c": 2.0}}, critic="trained", steps=10)
     assert query(page)["critic"] == "trained"
 
 

@@ -7,7 +7,7 @@ import { Picture, rows } from "./plots.js";
 
 const BELOW = 96;
 const TRACKS = { real: 52, fake: 80 };
-const SIDES = ["discriminator", "generator"];
+const SIDES = ["generator", "discriminator"];
 const SPARE = 1.12;
 const APART = 6;
 const DECADES = 4;
@@ -115,7 +115,7 @@ class Critic {
 
   sync() {
     const { focus, params } = this.stage;
-    const side = params[focus]?.side ?? SIDES[0];
+    const side = params[focus]?.side ?? "discriminator";
     for (const button of this.turns) button.setAttribute("aria-pressed", String(button.dataset.turn === side));
     for (const { handle } of this.knots) handle.element.hidden = !this.drawnByHand;
     if (this.kind !== this.stage.handles.critic) {
