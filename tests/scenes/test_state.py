@@ -8,18 +8,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lossviz.losses import CATALOGUE
-from lossviz.losses.entry import Choice, Flag, Number, Param, Vector
+from lossviz.losses.entry import Choice, Flag, Groups, Number, Param, Vector
 from lossviz.scenes import MAX_LOSSES, SCENES, Handle, Series
 from lossviz.scenes.state import TABS, State, parse, plain, to_query
 
 
 def held(handle: Handle | Series) -> st.SearchStrategy[Any]:
     """What a finger leaves behind: three decimals. Longer ones lose nothing before the twelfth digit."""
-    one = st.floats(handle.low, handle.high).map(lambda value: round(value, 3) + 0.0)
+    whole = st.integers(int(handle.low), int(handle.high)).map(float)
+    one = whole if handle.whole else st.floats(handle.low, handle.high).map(lambda value: round(value, 3) + 0.0)
     if isinstance(handle, Series):
         count = len(handle.default)
         return st.lists(one, min_size=handle.fewest or count, max_size=handle.most or count)
-    return st.integers(int(handle.low), int(handle.high)).map(float) if handle.whole else one
+    return one
 
 
 def value_of(option: Param) -> st.SearchStrategy[Any]:
@@ -38,6 +39,8 @@ def param_of(param: Param) -> st.SearchStrategy[Any]:
         return st.sampled_from(param.options)
     if isinstance(param, Flag):
         return st.booleans()
+    if isinstance(param, Groups):
+        return st.sampled_from([None, [[0], [1]], [[0, 1]], [[1]]])
     assert isinstance(param, Vector)
     one = st.floats(param.low, param.high)
     several = one | st.lists(one, min_size=1, max_size=4)
