@@ -1,4 +1,4 @@
-"""Three classes: the simplex, bars and a surface, without their arrays."""
+"""Several classes: the simplex, bars and a surface, without their arrays."""
 
 from collections.abc import Sequence
 from math import sqrt
@@ -8,10 +8,14 @@ from lossviz.figures.style import COLOURS, DASHES, Spec, axis, layout
 
 CORNER_GAP = 0.11
 BAR_GROUP = 0.7
+MOST_NAMED = 4
 
 
-def figures(names: Sequence[str], words: Sequence[str]) -> dict[str, Spec]:
-    """Return the specs ``simplex`` and ``bars`` and ``surface``; ``words``: class, gradient by logit, loss."""
+def figures(names: Sequence[str], words: Sequence[str], count: int = 3) -> dict[str, Spec]:
+    """Return the specs ``simplex`` and ``bars`` and ``surface``; ``words``: class, gradient by logit, loss.
+
+    ``count`` is how many classes the bars have; more than a few are named by their number alone.
+    """
     a_class, gradient, loss = words
     height = sqrt(3) / 2
     hidden = {"visible": False, "fixedrange": True}
@@ -37,12 +41,13 @@ def figures(names: Sequence[str], words: Sequence[str]) -> dict[str, Spec]:
     }
     x = {**hidden, "range": [-CORNER_GAP, 1 + CORNER_GAP]}
     y = {**hidden, "range": [-CORNER_GAP, height + CORNER_GAP], "scaleanchor": "x"}
+    classes = list(range(1, count + 1))
     width = BAR_GROUP / max(1, len(names))
     bars = [
         {
             "type": "bar",
             "name": name,
-            "x": [1, 2, 3],
+            "x": classes,
             "y": [],
             "offset": -BAR_GROUP / 2 + i * width,
             "width": width,
@@ -50,13 +55,17 @@ def figures(names: Sequence[str], words: Sequence[str]) -> dict[str, Spec]:
         }
         for i, name in enumerate(names)
     ]
-    ticks = {"tickvals": [1, 2, 3], "ticktext": [f"{a_class} {k}" for k in (1, 2, 3)], "range": [0.5, 3.5]}
+    short = count > MOST_NAMED
+    texts = [str(k) if short else f"{a_class} {k}" for k in classes]
+    ticks = {"tickvals": classes, "ticktext": texts, "range": [0.5, count + 0.5]}
     surface = {"type": "surface", "z": [], "colorscale": MAP, "showscale": False, "hoverinfo": "skip"}
     return {
         "simplex": {"data": [contour, outline, arrows(1.6)], "layout": layout(x, y, (8, 8, 8, 56))},
         "bars": {
             "data": bars,
-            "layout": layout(axis("", showgrid=False, **ticks), axis(gradient, zerolinewidth=1.5)),
+            "layout": layout(
+                axis(a_class if short else "", showgrid=False, **ticks), axis(gradient, zerolinewidth=1.5)
+            ),
         },
         "surface": {"data": [surface], "layout": scene_3d("", "", loss)},
     }

@@ -83,7 +83,7 @@ def parse_request(text: str | bytes) -> Request:
 def encode(request: Request, frame: Frame) -> bytes:
     """Return a frame as bytes: uint32 header length, JSON header, spaces up to 8 bytes, little-endian float32 arrays.
 
-    The header holds ``seq``, ``handles`` and ``params`` as they were asked, ``moved``, ``numbers``, ``lines``,
+    The header holds ``seq``, ``handles`` and ``params`` as they were asked, ``moved``, ``told``, ``numbers``, ``lines``,
     ``steps``, ``witnesses`` (as ``[kind, numbers]``) and ``proofs`` (exact float64), ``notes``, and ``arrays`` as
     ``[name, shape]`` in the order of their values. What is not finite is null.
     """
@@ -92,6 +92,7 @@ def encode(request: Request, frame: Frame) -> bytes:
         "seq": request.seq,
         "handles": request.handles,
         "moved": frame.moved,
+        "told": frame.told,
         "params": {key: plain(params) for key, params in request.params.items()},
         "numbers": {key: _finite(numbers) for key, numbers in frame.numbers.items()},
         "lines": {key: _finite_lines(lines) for key, lines in frame.lines.items()},

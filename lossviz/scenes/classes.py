@@ -1,10 +1,17 @@
-"""Three classes: logits, the probabilities they make on the simplex, and the label at one of its corners.
+"""Two to ten classes: logits, the probabilities they make, and the label; with three, all of it on the simplex.
 
+A loss gets the logits divided by the temperature, or where ``twice`` is set the probabilities that softmax made of
+them: the published mistake of a softmax in front of a loss that has its own. Gradients are by the logits held.
 The picture's plane holds a probability vector p at ``p2 * (1, 0) + p3 * (1/2, sqrt(3)/2)``: class 1 at the origin.
-Arrays by view (L losses in the order asked):
-``bars``: gradient of each loss by the three logits, ``(L, 3)``; ``probs``: softmax of the logits, ``(3,)``.
-``surface:<key>``: loss over the plane, ``(S, S)``, y along the first axis, NaN outside the triangle.
-``arrows:<key>``: where a small step of gradient descent on the logits moves p, ``(M, 4)`` as x, y, dx, dy.
+Numbers by loss: ``loss``; by class ``gradient.k`` and ``p.k``; with ``twice`` also ``corner``, the loss where all
+probability is on the label, which for the cross-entropy is the floor ln(1 + (K - 1) / e).
+Arrays by view (L losses in the order asked, K classes):
+``bars``: gradient of each loss by the logits, ``(L, K)``; ``probs``: softmax of the logits over the temperature,
+``(K,)``.
+With three classes also ``surface:<key>``: loss over the plane, ``(S, S)``, y along the first axis, NaN outside the
+triangle; ``arrows:<key>``: where a small step of gradient descent on the logits moves p, ``(M, 4)`` as x, y, dx, dy.
+``batch:<key>`` tells of a batch, the row held and `BATCH`, under ``"batch"``: what each row adds to the mean and what
+the mean's gradient is by its logits.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,16 +22,28 @@ import torch
 from torch import Tensor
 
 from lossviz.losses import value_and_grad
-from lossviz.losses.entry import Loss
+from lossviz.losses.entry import Flag, Loss, Number
 from lossviz.losses.proof import Proof, prove
-from lossviz.scenes.scene import ARROWS, RATE, Frame, Handle, Params, Scene, Values, line_values, stepped
+from lossviz.scenes.scene import ARROWS, RATE, Frame, Handle, Params, Scene, Series, Values, line_values, stepped
 
-CLASSES = 3
+SIMPLEX = 3
+"""How many classes the picture of a triangle has."""
+FEWEST, MOST = 2, 10
 LOGIT_REACH = 8.0
 LOGITS = tuple(
     Handle(f"z{k}", f"Logit of class {k}", -LOGIT_REACH, LOGIT_REACH, 0.1, start)
     for k, start in ((1, 1.0), (2, 0.5), (3, -0.5))
 )
+MORE = Series(
+    "more", "Logits of further classes", -LOGIT_REACH, LOGIT_REACH, 0.1, (-1.0, 0.2, -0.6, -1.5, 0.0, -0.3, -2.0)
+)
+WEIGHTS = Series("weights", "Weight of each class", 0.0, 10.0, 0.1, (1.0,) * MOST)
+BATCH: tuple[tuple[tuple[float, ...], int], ...] = (
+    ((3.0, 0.0, -1.0, -0.5, 0.3, -1.2, 0.1, -0.8, -0.4, 0.2), 1),
+    ((0.5, 0.2, 0.4, 0.3, 0.1, 0.0, 0.6, 0.2, 0.3, 0.1), 3),
+    ((2.5, -1.0, 0.5, -0.7, 0.4, 0.0, -1.1, 0.2, -0.2, -0.5), 2),
+)
+"""Logits and label of the rows beside the one held: sure and right, not sure, sure and wrong."""
 SIDE = 81
 HEIGHT = sqrt(3) / 2
 EDGE = 1e-3
@@ -33,36 +52,76 @@ ARROW_ROWS = 9
 
 
 def inputs(handles: Values, loss: Loss) -> dict[str, Tensor]:
-    """Return ``pred`` ``(1, 3)`` float64 logits, ``target`` ``(1,)`` int64 and, where taken, even class weights."""
-    return _accepted(loss, _logits(handles), torch.tensor([int(handles["label"]) - 1]))
+    """Return ``pred`` ``(1, K)`` float64 as it is fed, ``target`` ``(1,)`` int64 and, where taken, class weights."""
+    pred = _fed(_scaled([_logits(handles)], handles), handles)
+    return _accepted(loss, pred, torch.tensor([int(handles["label"]) - 1]), handles)
 
 
 def step(loss: Loss, handles: Values, params: Mapping[str, Any]) -> dict[str, Any]:
     """Return the logits after one step against the gradient."""
     _, slopes = value_and_grad(loss, inputs(handles, loss), params)
-    return {
-        z.name: stepped(z, handles[z.name], slopes["pred"][0, k].item(), handles["rate"]) for k, z in enumerate(LOGITS)
-    }
+    slope = _by_logit(slopes["pred"], _probs(handles), handles)[0]
+    rate = handles["rate"]
+    first = {z.name: stepped(z, handles[z.name], by, rate) for z, by in zip(LOGITS, _list(slope), strict=False)}
+    further = [stepped(MORE, z, by, rate) for z, by in zip(handles["more"], _list(slope[SIMPLEX:]), strict=False)]
+    return {**first, "more": further + handles["more"][len(further) :]} if further else first
 
 
 def _proof(loss: Loss, handles: Values, params: Mapping[str, Any]) -> Proof:
     """The slope by the logit of the labelled class."""
-    label = int(handles["label"])
-    way = torch.zeros(1, CLASSES, dtype=torch.float64)
-    way[0, label - 1] = 1.0
+    label = int(handles["label"]) - 1
+    way = torch.zeros(1, _count(handles), dtype=torch.float64)
+    way[0, label] = 1.0
+    # The way from logits to what is fed has a symmetric derivative.
+    way = _by_logit(way, _probs(handles), handles)
 
     def at(logit: float) -> dict[str, Tensor]:
-        return inputs({**handles, f"z{label}": logit}, loss)
+        return inputs({**handles, **_with_logit(handles, label, logit)}, loss)
 
-    return prove(loss, at, handles[f"z{label}"], params, {"pred": way})
-
-
-def _logits(handles: Values) -> Tensor:
-    return torch.tensor([[handles[f"z{k + 1}"] for k in range(CLASSES)]], dtype=torch.float64)
+    return prove(loss, at, _logits(handles)[label], params, {"pred": way})
 
 
-def _accepted(loss: Loss, pred: Tensor, target: Tensor) -> dict[str, Tensor]:
-    named = {"pred": pred, "target": target, "weight": torch.ones(CLASSES, dtype=torch.float64)}
+def _with_logit(handles: Values, index: int, logit: float) -> dict[str, Any]:
+    if index < SIMPLEX:
+        return {f"z{index + 1}": logit}
+    return {"more": [logit if i == index - SIMPLEX else z for i, z in enumerate(handles["more"])]}
+
+
+def _count(handles: Values) -> int:
+    return int(handles["classes"])
+
+
+def _logits(handles: Values) -> list[float]:
+    return [*(handles[z.name] for z in LOGITS), *handles["more"]][: _count(handles)]
+
+
+def _scaled(logits: Sequence[Sequence[float]], handles: Values) -> Tensor:
+    return torch.tensor(logits, dtype=torch.float64) / handles["temperature"]
+
+
+def _list(values: Tensor) -> list[float]:
+    return [value.item() for value in values]
+
+
+def _probs(handles: Values) -> Tensor:
+    return _scaled([_logits(handles)], handles).softmax(-1)
+
+
+def _fed(scaled: Tensor, handles: Values) -> Tensor:
+    """What a loss gets where logits belong, from logits over the temperature."""
+    return scaled.softmax(-1) if handles["twice"] else scaled
+
+
+def _by_logit(slope: Tensor, probs: Tensor, handles: Values) -> Tensor:
+    """The gradient by the logits held, from that by what is fed."""
+    if handles["twice"]:
+        slope = probs * (slope - (probs * slope).sum(-1, keepdim=True))
+    return slope / handles["temperature"]
+
+
+def _accepted(loss: Loss, pred: Tensor, target: Tensor, handles: Values) -> dict[str, Tensor]:
+    weight = torch.tensor(handles["weights"][: _count(handles)], dtype=torch.float64)
+    named = {"pred": pred, "target": target, "weight": weight}
     return {name: named[name] for name in loss.inputs}
 
 
@@ -70,41 +129,85 @@ def views(losses: Sequence[Loss], handles: Values, params: Params, wanted: Seque
     """Evaluate ``losses`` at the handles; see the module for the arrays."""
     frame = Frame()
     chosen = {loss.key: loss.resolve(params.get(loss.key, {})) for loss in losses}
-    target = int(handles["label"]) - 1
-    gradients: list[Tensor] = []
-    probs = torch.softmax(_logits(handles)[0], -1)
-    for loss in losses:
-        named = inputs(handles, loss)
-        try:
-            value, grads = value_and_grad(loss, named, chosen[loss.key])
-        except ValueError as error:
-            frame.notes[loss.key] = str(error)
-            gradients.append(torch.full_like(probs, torch.nan))
-            continue
-        gradients.append(grads["pred"][0])
-        if f"proof:{loss.key}" in wanted:
-            frame.proofs[loss.key] = _proof(loss, handles, chosen[loss.key])
-        if f"formula:{loss.key}" in wanted:
-            frame.lines[loss.key] = line_values(loss.formula, named, chosen[loss.key])
-        slopes = {f"gradient.{k + 1}": grads["pred"][0, k].item() for k in range(CLASSES)}
-        shares = {f"p.{k + 1}": probs[k].item() for k in range(CLASSES)}
-        frame.numbers[loss.key] = {"loss": value.item(), **slopes, **shares}
-    frame.arrays["probs"] = probs
+    label, count = int(handles["label"]), _count(handles)
+    frame.arrays["probs"] = _probs(handles)[0]
+    if label > count:
+        beyond = f"The label is class {label} of {count} classes; allowed: 1 to {count}. Move it, or add classes."
+        frame.notes.update({loss.key: beyond for loss in losses})
+        losses = ()
+    gradients = [_evaluate(frame, loss, handles, chosen[loss.key], wanted) for loss in losses]
     if "bars" in wanted:
-        frame.arrays["bars"] = torch.stack(gradients)
+        frame.arrays["bars"] = torch.stack(gradients) if gradients else torch.full((len(chosen), count), torch.nan)
     for loss in losses:
-        if f"surface:{loss.key}" in wanted:
-            frame.arrays[f"surface:{loss.key}"] = _surface(loss, target, chosen[loss.key])
-        if f"arrows:{loss.key}" in wanted:
-            frame.arrays[f"arrows:{loss.key}"] = _arrows(loss, target, chosen[loss.key])
+        if f"batch:{loss.key}" in wanted:
+            _tell_batch(frame, loss, handles, chosen[loss.key])
+        if count == SIMPLEX and f"surface:{loss.key}" in wanted:
+            frame.arrays[f"surface:{loss.key}"] = _surface(loss, handles, chosen[loss.key])
+        if count == SIMPLEX and f"arrows:{loss.key}" in wanted:
+            frame.arrays[f"arrows:{loss.key}"] = _arrows(loss, handles, chosen[loss.key])
     return frame
 
 
-def _rows(loss: Loss, probs: Tensor, target: int) -> dict[str, Tensor]:
-    return _accepted(loss, probs.log(), torch.full((len(probs),), target))
+def _evaluate(frame: Frame, loss: Loss, handles: Values, params: Mapping[str, Any], wanted: Sequence[str]) -> Tensor:
+    """Put numbers, lines and proof of one loss into the frame; return its gradient by the logits."""
+    named, probs = inputs(handles, loss), _probs(handles)
+    try:
+        value, grads = value_and_grad(loss, named, params)
+    except ValueError as error:
+        frame.notes[loss.key] = str(error)
+        return torch.full_like(probs[0], torch.nan)
+    slope = _by_logit(grads["pred"], probs, handles)[0]
+    if f"proof:{loss.key}" in wanted:
+        frame.proofs[loss.key] = _proof(loss, handles, params)
+    if f"formula:{loss.key}" in wanted:
+        frame.lines[loss.key] = line_values(loss.formula, named, params)
+    numbers = frame.numbers[loss.key] = {
+        "loss": value.item(),
+        **{f"gradient.{k + 1}": by for k, by in enumerate(_list(slope))},
+        **{f"p.{k + 1}": p for k, p in enumerate(_list(probs[0]))},
+    }
+    if handles["twice"]:
+        sure = torch.zeros_like(probs).index_fill_(1, named["target"], 1.0)
+        numbers["corner"] = value_and_grad(loss, {**named, "pred": sure}, params)[0].item()
+    return slope
 
 
-def _surface(loss: Loss, target: int, params: Mapping[str, Any]) -> Tensor:
+def _tell_batch(frame: Frame, loss: Loss, handles: Values, params: Mapping[str, Any]) -> None:
+    count = _count(handles)
+    scaled = _scaled([_logits(handles), *(logits[:count] for logits, _ in BATCH)], handles)
+    labels = [int(handles["label"]) - 1, *((label - 1) % count for _, label in BATCH)]
+    named = _accepted(loss, _fed(scaled, handles), torch.tensor(labels), handles)
+    try:
+        mean, grads = value_and_grad(loss, named, params)
+    except ValueError as error:
+        frame.told["batch"] = {"note": str(error)}
+        return
+    values = loss.fn(**named, **params)
+    if loss.denominator is None or values.shape != (len(labels),):
+        raise ValueError(f"{loss.name} has no value for each row, which this scene shows.")
+    over = float(loss.denominator(values, named, params))
+    slopes = _by_logit(grads["pred"], scaled.softmax(-1), handles)
+    rows = [
+        {
+            "label": label + 1,
+            "ignored": label == params.get("ignore_index"),
+            "loss": value,
+            "part": value / over,
+            "share": value / over / mean.item() if mean else None,
+            "gradient": _list(slope),
+        }
+        for label, value, slope in zip(labels, _list(values), slopes, strict=True)
+    ]
+    frame.told["batch"] = {"rows": rows, "sum": values.sum().item(), "over": over, "mean": mean.item()}
+
+
+def _rows(loss: Loss, probs: Tensor, handles: Values) -> dict[str, Tensor]:
+    """Inputs for one row at each of these probabilities."""
+    target = torch.full((len(probs),), int(handles["label"]) - 1)
+    return _accepted(loss, _fed(probs.log(), handles), target, handles)
+
+
+def _surface(loss: Loss, handles: Values, params: Mapping[str, Any]) -> Tensor:
     y, x = torch.meshgrid(
         torch.linspace(0, HEIGHT, SIDE, dtype=torch.float64),
         torch.linspace(0, 1, SIDE, dtype=torch.float64),
@@ -112,20 +215,20 @@ def _surface(loss: Loss, target: int, params: Mapping[str, Any]) -> Tensor:
     )
     third = y / HEIGHT
     second = x - third / 2
-    probs = torch.stack([1 - second - third, second, third], -1).reshape(-1, CLASSES)
+    probs = torch.stack([1 - second - third, second, third], -1).reshape(-1, SIMPLEX)
     outside = (probs < -1e-9).any(-1)
     kept = probs.clamp(min=EDGE)
-    value = loss.fn(**_rows(loss, kept / kept.sum(-1, keepdim=True), target), **params)
+    value = loss.fn(**_rows(loss, kept / kept.sum(-1, keepdim=True), handles), **params)
     return value.masked_fill(outside, torch.nan).reshape(SIDE, SIDE)
 
 
-def _arrows(loss: Loss, target: int, params: Mapping[str, Any]) -> Tensor:
+def _arrows(loss: Loss, handles: Values, params: Mapping[str, Any]) -> Tensor:
     if loss.grad is None:
         raise ValueError(f"{loss.name} has no hand-written gradient, which this scene draws.")
     counts = [(i, j, ARROW_ROWS - i - j) for i in range(1, ARROW_ROWS) for j in range(1, ARROW_ROWS - i)]
     probs = torch.tensor(counts, dtype=torch.float64) / ARROW_ROWS
-    slope = loss.grad(**_rows(loss, probs, target), **params)["pred"]
-    step = -probs * (slope - (probs * slope).sum(-1, keepdim=True))
+    slope = _by_logit(loss.grad(**_rows(loss, probs, handles), **params)["pred"], probs, handles)
+    step = -probs * (slope - (probs * slope).sum(-1, keepdim=True)) / handles["temperature"]
     return torch.cat([_plane(probs), _plane(step)], -1)
 
 
@@ -135,17 +238,26 @@ def _plane(p: Tensor) -> Tensor:
 
 CLASSES_SCENE = Scene(
     key="classes",
-    name="Three classes",
-    task="Drag the point towards a corner: what does each loss still want from the logits?",
+    name="Several classes",
+    task="Drag a logit, or with three classes the point: what does each loss still want from the logits?",
     handles=(
         *LOGITS,
-        Handle("label", "Label", 1, CLASSES, 1, 2, whole=True),
+        Handle("label", "Label", 1, MOST, 1, 2, whole=True),
+        MORE,
+        WEIGHTS,
     ),
     input_kinds=("classes",),
-    view_names=("bars", "surface", "arrows", "formula", "proof"),
+    view_names=("bars", "surface", "arrows", "batch", "formula", "proof"),
     inputs=inputs,
     views=views,
     opening=("cross_entropy", "softmax_focal"),
-    options={"rate": RATE, "arrows": ARROWS},
+    options={
+        "classes": Number("How many classes; three fill a triangle.", 3, 2, MOST, integer=True),
+        "temperature": Number("Logits are divided by it: high ones even p out.", 1.0, 0.1, 10.0, "log"),
+        "twice": Flag("Softmax twice, a mistake: probabilities are fed where logits belong.", False),
+        "batch": Flag("Show a batch of four rows, and what each adds to the mean and its gradient.", False),
+        "rate": RATE,
+        "arrows": ARROWS,
+    },
     step=step,
 )

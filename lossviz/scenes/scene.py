@@ -83,7 +83,7 @@ class Frame:
     ``notes`` instead. ``arrays`` hold what is drawn, by the names that the scene's views document. ``lines`` hold the
     values of a formula's lines, by loss, ``steps`` those of the gradient's derivation; ``proofs`` hold the gradient
     three ways, ``witnesses`` what the counter-examples of a loss's denied properties show. ``moved`` holds the handles
-    after a step against the gradient, where one was asked for.
+    after a step against the gradient, where one was asked for. ``told`` holds what else a scene has to say, as JSON.
     """
 
     numbers: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
@@ -94,6 +94,7 @@ class Frame:
     proofs: dict[str, Proof] = field(default_factory=dict[str, Proof])
     witnesses: dict[str, dict[str, Witness]] = field(default_factory=dict[str, dict[str, Witness]])
     moved: dict[str, Any] = field(default_factory=dict[str, Any])
+    told: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 RATE = Number("How far one step against the gradient goes.", 0.25, 0.001, 10.0, "log")

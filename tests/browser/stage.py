@@ -88,7 +88,7 @@ def handles(page: Page) -> dict[str, float]:
 
 
 def check_numbers(page: Page, scene: str, params: dict[str, dict[str, Any]] | None = None) -> dict[str, Any]:
-    """Compare every number shown with torch at the handles shown; returns both."""
+    """Compare every number shown with torch at the handles shown, options at their defaults; returns both."""
     read = page.evaluate(READ)
     held = {name: value for name, value in read["handles"].items() if "." not in name}
     shown: dict[str, dict[str, float]] = {}
@@ -96,7 +96,7 @@ def check_numbers(page: Page, scene: str, params: dict[str, dict[str, Any]] | No
         shown.setdefault(output["loss"], {})[output["name"]] = float(output["value"])
     assert shown
     for key, numbers in shown.items():
-        named = get_scene(scene).inputs(held, get(key))
+        named = get_scene(scene).inputs(get_scene(scene).parse_handles(held), get(key))
         value, grads = value_and_grad(key, named, (params or {}).get(key))
         slopes = grads["pred"].flatten().tolist()
         names = ["gradient"] if len(slopes) == 1 else [f"gradient.{k + 1}" for k in range(len(slopes))]

@@ -99,7 +99,7 @@ def test_focus_and_tab_are_in_the_address(open_page: Open):
 def test_another_scene_starts_afresh_and_back_returns(open_page: Open):
     page = open_page("/explore?loss=mse&pred=3.25")
     ready(page)
-    page.locator("[data-testid=stRadio]").get_by_text("Three classes").click()
+    page.locator("[data-testid=stRadio]").get_by_text("Several classes").click()
     page.wait_for_selector('[data-handle="z1"]')
     settle(page)
     assert query(page)["scene"] == "classes"

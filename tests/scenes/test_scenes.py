@@ -14,7 +14,7 @@ from lossviz import value_and_grad
 from lossviz.losses import CATALOGUE, get
 from lossviz.losses.entry import Choice, Flag, Loss, Number
 from lossviz.scenes import MAX_LOSSES, SCENES, Scene, get_scene
-from lossviz.scenes.classes import ARROW_ROWS, EDGE, HEIGHT, SIDE
+from lossviz.scenes.classes import ARROW_ROWS, BATCH, EDGE, HEIGHT, MOST, SIDE
 from lossviz.scenes.regression import HIGH, LOW, TANGENT_REACH
 from lossviz.scenes.scene import Handle
 
@@ -55,6 +55,8 @@ def handles_of(scene: Scene) -> st.SearchStrategy[dict[str, float]]:
         return st.floats(handle.low, handle.high)
 
     held = {handle.name: one(handle) for handle in scene.handles if isinstance(handle, Handle)}
+    if scene is CLASSES:
+        held["label"] = st.integers(1, 3).map(float)  # of the three classes that there are by default
     return st.fixed_dictionaries(held).map(scene.parse_handles)
 
 
@@ -299,6 +301,172 @@ def test_a_loss_without_a_value_has_a_note_and_no_bars():
     assert frame.arrays["bars"].isnan().all()
 
 
+# --- several classes, temperature, softmax twice, and a batch
+
+
+def drawn_classes() -> st.SearchStrategy[dict[str, Any]]:
+    logit = st.floats(-8, 8)
+    held = {
+        **{f"z{k}": logit for k in (1, 2, 3)},
+        "more": st.lists(logit, min_size=7, max_size=7),
+        "weights": st.lists(st.floats(0.1, 10), min_size=MOST, max_size=MOST),
+        "temperature": st.floats(0.1, 10),
+        "twice": st.booleans(),
+        "label": st.integers(1, MOST),
+        "classes": st.integers(2, MOST),
+    }
+    fit = st.fixed_dictionaries(held).map(lambda h: {**h, "label": min(h["label"], h["classes"])})
+    return fit.map(CLASSES.parse_handles)
+
+
+def logits_of(handles: dict[str, Any]) -> Tensor:
+    held = [handles["z1"], handles["z2"], handles["z3"], *handles["more"]]
+    return torch.tensor(held[: int(handles["classes"])], dtype=torch.float64)
+
+
+def fed(logits: Tensor, handles: dict[str, Any]) -> Tensor:
+    scaled = logits / handles["temperature"]
+    return torch.softmax(scaled, -1) if handles["twice"] else scaled
+
+
+@given(handles=drawn_classes(), loss=st.sampled_from(CLASSES.losses(CATALOGUE)))
+@settings(max_examples=120, deadline=None)
+def test_gradients_are_by_the_logits_through_temperature_and_a_second_softmax(handles: dict[str, Any], loss: Loss):
+    frame = CLASSES.views([loss], handles, {}, [f"proof:{loss.key}", "bars"])
+    logits = logits_of(handles).requires_grad_()
+    named = {
+        "pred": fed(logits, handles)[None],
+        "target": torch.tensor([handles["label"] - 1]).long(),
+        "weight": torch.tensor(handles["weights"][: int(handles["classes"])], dtype=torch.float64),
+    }
+    named = {name: named[name] for name in loss.inputs}
+    value = loss.reduce(loss.fn(**named, **loss.resolve()), named, loss.resolve())
+    (slope,) = torch.autograd.grad(value, logits)
+    numbers = frame.numbers[loss.key]
+    count = int(handles["classes"])
+    shown = [numbers[f"gradient.{k + 1}"] for k in range(count)]
+    assert numbers["loss"] == pytest.approx(value.item(), rel=1e-12, abs=1e-12)
+    assert shown == pytest.approx(slope.tolist(), rel=1e-9, abs=1e-12)
+    assert frame.arrays["bars"][0].tolist() == shown
+    probs = torch.softmax(logits.detach() / handles["temperature"], -1).tolist()
+    assert [numbers[f"p.{k + 1}"] for k in range(count)] == pytest.approx(probs, rel=1e-12)
+    assert f"gradient.{count + 1}" not in numbers and f"p.{count + 1}" not in numbers
+    proof = frame.proofs[loss.key]
+    assert proof.autograd == pytest.approx(shown[int(handles["label"]) - 1], rel=1e-9, abs=1e-12)
+
+
+@given(handles=drawn_classes())
+@settings(max_examples=40, deadline=None)
+def test_softmax_twice_has_a_floor(handles: dict[str, Any]):
+    handles = {**handles, "twice": True}
+    numbers = CLASSES.views([get("cross_entropy")], handles, {}, [])
+    count = int(handles["classes"])
+    shown = numbers.numbers["cross_entropy"]
+    assert shown["corner"] == pytest.approx(math.log(1 + (count - 1) / math.e), rel=1e-12)
+    assert shown["loss"] >= shown["corner"] - 1e-12
+
+
+def test_the_floor_of_ten_classes_is_the_published_one_and_only_the_mistake_has_it():
+    held = {"classes": 10, "z2": 8, "z1": -8, "z3": -8, "more": [-8] * 7}
+    numbers = CLASSES.views([get("cross_entropy")], CLASSES.parse_handles({**held, "twice": True}), {}, [])
+    assert numbers.numbers["cross_entropy"]["corner"] == pytest.approx(1.461, abs=5e-4)
+    assert numbers.numbers["cross_entropy"]["loss"] == pytest.approx(1.461, abs=5e-4)
+    right = CLASSES.views([get("cross_entropy")], CLASSES.parse_handles(held), {}, []).numbers["cross_entropy"]
+    assert "corner" not in right and right["loss"] < 1e-5
+
+
+@given(handles=drawn_classes(), loss=st.sampled_from(CLASSES.losses(CATALOGUE)))
+@settings(max_examples=40, deadline=None)
+def test_a_small_step_moves_all_logits_and_no_other_downhill(handles: dict[str, Any], loss: Loss):
+    assert CLASSES.step
+    handles = {**handles, "rate": 1e-4}
+    before = CLASSES.views([loss], handles, {}, []).numbers[loss.key]
+    moved = CLASSES.step(loss, handles, {})
+    after = {**handles, **moved}
+    CLASSES.parse_handles({**after, "rate": 1e-3})
+    assert CLASSES.views([loss], after, {}, []).numbers[loss.key]["loss"] <= before["loss"] + 1e-9
+    held = [*(after[f"z{k}"] for k in (1, 2, 3)), *after["more"]]
+    start = [*(handles[f"z{k}"] for k in (1, 2, 3)), *handles["more"]]
+    count = int(handles["classes"])
+    assert held[count:] == start[count:]
+    expected = [max(-8, min(8, z - 1e-4 * before[f"gradient.{k + 1}"])) for k, z in enumerate(start[:count])]
+    assert held[:count] == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_map_and_arrows_go_through_temperature_and_a_second_softmax(twice: bool):
+    loss, handles = get("cross_entropy"), CLASSES.parse_handles({"temperature": 2.5, "twice": twice})
+    arrays = CLASSES.views([loss], handles, {}, ["surface:cross_entropy", "arrows:cross_entropy"]).arrays
+    at = torch.tensor([0.5, 0.25, 0.25], dtype=torch.float64)
+    surface = arrays["surface:cross_entropy"]
+    # (x, y) = (0.375, 0.25 * height) is a point of the grid: 30 of 80 across, 20 of 80 up.
+    value = torch.nn.functional.cross_entropy(fed(2.5 * at.log(), handles)[None], torch.tensor([1])).item()
+    assert surface[20, 30].item() == pytest.approx(value, rel=1e-12)
+    logits = (2.5 * torch.tensor([3, 3, 3], dtype=torch.float64).log()).requires_grad_()
+    value = torch.nn.functional.cross_entropy(fed(logits, handles)[None], torch.tensor([1]))
+    (slope,) = torch.autograd.grad(value, logits)
+    _, moved = torch.autograd.functional.jvp(lambda z: torch.softmax(z / 2.5, -1), logits.detach(), -slope)
+    drawn = next(
+        arrow for arrow in arrays["arrows:cross_entropy"] if arrow[:2].tolist() == pytest.approx([0.5, HEIGHT / 3])
+    )
+    assert drawn[2:].tolist() == pytest.approx([(moved[1] + moved[2] / 2).item(), moved[2].item() * HEIGHT], rel=1e-9)
+
+
+def test_a_label_beyond_the_classes_gets_a_sentence_and_no_numbers():
+    frame = CLASSES.views(
+        [get("cross_entropy")], CLASSES.parse_handles({"label": 5}), {}, ["bars", "batch:cross_entropy"]
+    )
+    assert frame.numbers == {} and frame.told == {} and frame.arrays["bars"].isnan().all()
+    assert frame.notes["cross_entropy"].startswith("The label is class 5 of 3 classes; allowed: 1 to 3.")
+
+
+def test_only_three_classes_have_a_triangle():
+    views = ["surface:cross_entropy", "arrows:cross_entropy", "bars"]
+    for count in (2, 4, 10):
+        arrays = CLASSES.views([get("cross_entropy")], CLASSES.parse_handles({"classes": count}), {}, views).arrays
+        assert set(arrays) == {"probs", "bars"} and arrays["bars"].shape == (1, count)
+
+
+@given(handles=drawn_classes(), loss=st.sampled_from(CLASSES.losses(CATALOGUE)))
+@settings(max_examples=60, deadline=None)
+def test_a_batch_tells_what_each_row_adds(handles: dict[str, Any], loss: Loss):
+    told = CLASSES.views([loss], handles, {}, [f"batch:{loss.key}"]).told["batch"]
+    count = int(handles["classes"])
+    logits = torch.stack([logits_of(handles), *(torch.tensor(row[:count], dtype=torch.float64) for row, _ in BATCH)])
+    logits.requires_grad_()
+    labels = [int(handles["label"]), *((label - 1) % count + 1 for _, label in BATCH)]
+    named = {
+        "pred": fed(logits, handles),
+        "target": torch.tensor(labels) - 1,
+        "weight": torch.tensor(handles["weights"][:count], dtype=torch.float64),
+    }
+    named = {name: named[name] for name in loss.inputs}
+    value = loss.reduce(loss.fn(**named, **loss.resolve()), named, loss.resolve())
+    (slopes,) = torch.autograd.grad(value, logits)
+    rows = told["rows"]
+    assert [row["label"] for row in rows] == labels
+    assert told["mean"] == pytest.approx(value.item(), rel=1e-12, abs=1e-12)
+    assert sum(row["part"] for row in rows) == pytest.approx(told["mean"], rel=1e-12, abs=1e-12)
+    assert told["sum"] / told["over"] == pytest.approx(told["mean"], rel=1e-12, abs=1e-12)
+    for row, slope in zip(rows, slopes.tolist(), strict=True):
+        assert row["gradient"] == pytest.approx(slope, rel=1e-9, abs=1e-12)
+        assert not row["ignored"]
+
+
+def test_an_ignored_row_of_a_batch_adds_nothing_and_weights_change_the_shares():
+    loss, view = get("cross_entropy"), ["batch:cross_entropy"]
+    held = CLASSES.parse_handles({"weights": [1, 3, 1, *[1] * 7]})
+    told = CLASSES.views([loss], held, {}, view).told["batch"]
+    assert told["over"] == 3 + 1 + 1 + 3  # summed weights of the labels 2, 1, 3, 2
+    plain = torch.nn.functional.cross_entropy(torch.tensor([BATCH[0][0][:3]], dtype=torch.float64), torch.tensor([0]))
+    assert told["rows"][1]["part"] == pytest.approx(plain.item() / 8, rel=1e-12)
+    # Row 4 has the label 2, that is index 1, as the row held.
+    told = CLASSES.views([loss], held, {"cross_entropy": {"ignore_index": 1}}, view).told["batch"]
+    assert [row["ignored"] for row in told["rows"]] == [True, False, False, True]
+    assert told["rows"][0]["part"] == 0 and told["rows"][3]["gradient"] == [0, 0, 0]
+    assert told["over"] == 2
+
+
 @of_scene(REGRESSION)
 def test_below_is_the_curvature_or_the_influence_if_asked(loss: Loss, params: dict[str, Any]):
     held = REGRESSION.parse_handles({"pred": 2.13, "target": 0.71, "below": "second derivative"})
@@ -328,7 +496,7 @@ def test_a_handle_refuses_what_it_cannot_hold(value: object):
         REGRESSION.handles[0].parse(value)
 
 
-@pytest.mark.parametrize("value", [0, 4, 1.5, math.nan, "2", True])
+@pytest.mark.parametrize("value", [0, 11, 1.5, math.nan, "2", True])
 def test_a_label_is_a_whole_number_in_its_range(value: object):
     with pytest.raises(ValueError, match=r"Handle label is .*; allowed: a "):
         CLASSES.handles[3].parse(value)

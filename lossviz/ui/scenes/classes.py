@@ -1,4 +1,4 @@
-"""Three classes: what its module in the browser needs."""
+"""Several classes: what its module in the browser needs."""
 
 from typing import Any
 
@@ -10,12 +10,27 @@ from lossviz.ui.words import tr
 def data(state: State) -> dict[str, Any]:
     """Pictures, numbers and words of the scene."""
     names = [tr(loss.name) for loss in state.losses]
-    gradients = [(f"gradient.{k}", tr("by logit {k}", k=k)) for k in (1, 2, 3)]
+    count = int(state.handles["classes"])
+    gradients = [(f"gradient.{k}", tr("by logit {k}", k=k)) for k in range(1, count + 1)]
     return {
-        "figures": figures(names, (tr("class"), tr("Gradient by logit"), tr("Loss"))),
+        "figures": figures(names, (tr("class"), tr("Gradient by logit"), tr("Loss")), count),
+        "count": count,
+        "weighted": [loss.key for loss in state.losses if "weight" in loss.inputs],
         "numbers": [("loss", tr("Loss")), *gradients],
         "text": {
             "logits": tr("Logits, and the probabilities that softmax makes of them"),
+            "ladder": tr("Logits, and the probabilities that softmax makes of them; ◆ is the label"),
+            "aLogit": tr("Logit of class {k}"),
+            "floor": tr("Softmax twice: even with all probability on the label, {name} is still {floor}."),
+            "batch": {
+                "title": tr("A batch of four: what each row adds to the mean, and to the gradient, of {name}"),
+                "rows": [tr("yours"), tr("sure, right"), tr("not sure"), tr("sure, wrong")],
+                "head": [tr("row"), tr("label"), tr("loss"), tr("share of the mean")],
+                "gradient": tr("gradient of the mean by the row’s logits"),
+                "ignored": tr("ignored"),
+                "sum": tr("sum {sum} ÷ {over} = mean {mean}"),
+                "weights": tr("Class weights"),
+            },
             "bars": tr("Gradient by logit (cross-entropy: p − y)"),
             "point": tr("Probabilities on the simplex"),
             "pointX": tr("Across: towards class 2"),

@@ -62,7 +62,7 @@ class Stage {
       this.arrived = arrived;
       if (!this.held) Object.assign(this, structuredClone({ handles: data.handles, params: data.params, focus: data.focus, tab: data.tab }));
     }
-    const losses = JSON.stringify([data.scene, data.present, data.losses.map((loss) => loss.key)]);
+    const losses = JSON.stringify([data.scene, data.present, data.losses.map((loss) => loss.key), data.numbers]);
     if (losses !== this.losses) {
       this.losses = losses;
       this.build();

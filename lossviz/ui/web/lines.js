@@ -84,8 +84,8 @@ function markers(group, { x, y, marker }, place) {
 function bars(group, { x, y, offset, width, line: style }, place) {
   x.forEach((middle, i) => {
     const bar = only(group, "rect", i);
-    const [left, top] = place(middle + offset, Math.max(0, y[i] ?? 0));
-    const [right, bottom] = place(middle + offset + width, Math.min(0, y[i] ?? 0));
+    const [left, top] = place(middle + offset, Math.max(0, y[i] || 0));
+    const [right, bottom] = place(middle + offset + width, Math.min(0, y[i] || 0));
     const shape = { x: left + 1.5, y: top, width: Math.max(0, right - left - 3), height: bottom - top };
     for (const [name, value] of Object.entries(shape)) bar.setAttribute(name, tenth(value));
     bar.style.cssText = `fill:${style.color};fill-opacity:.3;stroke:${style.color};stroke-width:${style.width}`;
