@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from loss_samples import draw, sample_of, settings
+from loss_samples import coarse, draw, sample_of, settings
 from sampling import Inputs
 from torch import Tensor
 
@@ -40,10 +40,11 @@ def number(loss: Loss, line: Line) -> float:
 
 
 def cases(loss: Loss) -> Iterator[tuple[Inputs, dict[str, Any]]]:
-    """Random inputs and those at the ends of the domain, with each setting of the parameters."""
+    """Random inputs, others full of ties, and those at the ends of the domain; with each setting of the parameters."""
     for params in settings(loss):
         for seed in SEEDS:
             yield draw(loss, ROWS, seed=seed, spread=0.3), params
+            yield coarse(loss, ROWS, seed), params
         for inputs in sample_of(loss).extremes(torch.float64):
             yield inputs, params
 

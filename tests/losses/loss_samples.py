@@ -57,6 +57,21 @@ def draw(loss: Loss, rows: int, seed: int = 0, dtype: torch.dtype = torch.float6
     return sample_of(loss).draw(Random(rows, seed, dtype, spread))
 
 
+class Coarse(Random):
+    """Halves and quarters, few of them different: so that margins are met exactly and most values have an equal one."""
+
+    def reals(self, *shape: int) -> Tensor:
+        return (super().reals(*shape) * 2).round().clamp(-6, 6) / 2
+
+    def fractions(self, *shape: int) -> Tensor:
+        return (super().fractions(*shape) * 4).round() / 4
+
+
+def coarse(loss: Loss, rows: int, seed: int) -> Inputs:
+    """Inputs full of ties, zeros and values at a bend."""
+    return sample_of(loss).draw(Coarse(rows, seed))
+
+
 def tensors_of(inputs: Inputs) -> dict[str, Tensor]:
     """The inputs without networks."""
     return {name: value for name, value in inputs.items() if isinstance(value, Tensor)}

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from loss_samples import EVERY_SETTING, autograd, closed_form, sample_of
+from loss_samples import EVERY_SETTING, autograd, closed_form, coarse, sample_of
 from sampling import Inputs, Random
 from test_catalogue import slope_by_logits
 from torch import Tensor
@@ -16,22 +16,6 @@ from lossviz.losses import Loss, _embeddings
 
 SEEDS = range(8)
 ROWS = 6
-
-
-class Coarse(Random):
-    """Halves and quarters, few of them different: so that margins are met exactly and most values have an equal one."""
-
-    def reals(self, *shape: int) -> Tensor:
-        return (super().reals(*shape) * 2).round().clamp(-6, 6) / 2
-
-    def fractions(self, *shape: int) -> Tensor:
-        return (super().fractions(*shape) * 4).round() / 4
-
-
-def coarse(loss: Loss, params: dict[str, Any], seed: int) -> Inputs:
-    inputs = sample_of(loss).draw(Coarse(max(ROWS, sample_of(loss).fewest), seed))
-    loss.check(inputs, params)
-    return inputs
 
 
 def wanted(loss: Loss, inputs: Inputs, params: dict[str, Any]) -> Tensor:
@@ -46,7 +30,8 @@ def wanted(loss: Loss, inputs: Inputs, params: dict[str, Any]) -> Tensor:
 @EVERY_SETTING
 def test_all_agree_on_coarse_numbers(loss: Loss, params: dict[str, Any]) -> None:
     for seed in SEEDS:
-        inputs = coarse(loss, params, seed)
+        inputs = coarse(loss, max(ROWS, sample_of(loss).fewest), seed)
+        loss.check(inputs, params)
         values = loss.fn(**inputs, **params).detach()
         line = loss.formula[-1].value(**inputs, **params).detach()
         torch.testing.assert_close(line, values, rtol=1e-9, atol=1e-9)
@@ -128,3 +113,12 @@ def test_lists_without_a_relevant_item_cost_nothing(key: str) -> None:
     for slope in (autograd(loss, inputs, params), closed_form(loss, inputs, params)):
         assert not slope["scores"].any()
     assert not loss.derivation[-1].value(**inputs, **params).any()
+
+
+@pytest.mark.parametrize("size", [1e-200, 1e200])
+def test_the_size_of_gradients_does_not_change_how_they_are_combined(size: float) -> None:
+    """Their products and squares would leave the range of numbers long before they do."""
+    loss = lossviz.get("pcgrad")
+    grads = Random(3, seed=4).reals(3, 4)
+    for call in (loss.fn, loss.formula[-1].value):
+        torch.testing.assert_close(call(grads=grads * size) / size, call(grads=grads), rtol=1e-9, atol=1e-12)
