@@ -13,6 +13,9 @@ the cross-entropy there, ``(M,)``.
 ``surface:<key>``: over the unit square, ``(S, S)``, the second coordinate along the first axis: the cross-entropy of an
 input there, or the loss with its attack, as the option ``map`` says. ``boundary:<key>``: by how much the logit of class
 2 exceeds that of class 1, ``(S, S)``.
+``digit:<key>``: where MNIST is on disk, the chosen digit, the move of this loss's attack on a softmax layer, and the
+attacked digit, ``(3, 784)``; then also the numbers ``digit.loss``, ``digit.clean`` and ``digit.attacked``
+(cross-entropies) and ``digit.before`` and ``digit.after`` (the digits predicted).
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +28,7 @@ from torch import Tensor, nn
 from lossviz.losses import get, value_and_grad
 from lossviz.losses.entry import Choice, Loss, Model, Number
 from lossviz.losses.proof import Proof, prove
-from lossviz.scenes import toynet
+from lossviz.scenes import digitnet, toynet
 from lossviz.scenes.scene import ARROWS, RATE, Frame, Handle, Params, Scene, Values, line_values, stepped
 
 X1 = Handle("x1", "Input, first coordinate", 0.0, 1.0, 0.01, 0.24)
@@ -63,12 +66,17 @@ def _inputs(loss: Loss, x: Tensor, attacked: Tensor, handles: Values) -> dict[st
         return {"clean": net(x), "adv": net(attacked), "target": target}
 
 
+def _attack(loss: Loss, handles: Values, params: Mapping[str, Any]) -> tuple[Loss, Mapping[str, Any]]:
+    """The loss whose attack is meant, and its parameters: one that is given two answers leaves that to PGD."""
+    if loss.outputs is not None:
+        return loss, params
+    own = {name: handles[name] for name in ("epsilon", "step_size", "steps")}
+    return get("pgd_ce"), get("pgd_ce").resolve(own)
+
+
 def _attacked(loss: Loss, x: Tensor, handles: Values, params: Mapping[str, Any], model: Model) -> Tensor:
     """Where the attack of this loss takes each row of ``x``, by the catalogue's own code."""
-    attack, chosen = loss, params
-    if loss.outputs is None:
-        attack = get("pgd_ce")
-        chosen = attack.resolve({name: handles[name] for name in ("epsilon", "step_size", "steps")})
+    attack, chosen = _attack(loss, handles, params)
     assert attack.outputs is not None
     made = attack.outputs(**{**_inputs(attack, x, x, handles), "model": model}, **chosen)
     return x + made["r_adv"] if "r_adv" in made else made["x_adv"]
@@ -92,6 +100,33 @@ def _cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     loss = get("cross_entropy")
     weight = torch.ones(logits.shape[-1], dtype=logits.dtype)
     return loss.fn(pred=logits, target=target, weight=weight, **loss.resolve())
+
+
+def _digit(frame: Frame, loss: Loss, handles: Values, params: Mapping[str, Any]) -> None:
+    """The same attack on a picture of a digit, whose label is the digit it shows."""
+    images, labels = digitnet.digits()
+    net, at = digitnet.network(), handles["digit"]
+    x, target = images[at : at + 1], labels[at : at + 1]
+    attack, chosen = _attack(loss, handles, params)
+    generator = torch.Generator().manual_seed(at)
+    d0 = torch.randn(x.shape, generator=generator, dtype=x.dtype)
+    every = {"model": net, "x": x, "target": target, "d0": d0}
+    assert attack.outputs is not None
+    made = attack.outputs(**{name: every[name] for name in attack.inputs}, **chosen)
+    attacked = x + made["r_adv"] if "r_adv" in made else made["x_adv"]
+    with torch.no_grad():
+        logits: Tensor = net(torch.cat([x, attacked]))
+    every |= {"clean": logits[:1], "adv": logits[1:]}
+    value, _ = value_and_grad(loss, {name: every[name] for name in loss.inputs}, params)
+    clean, after = _cross_entropy(logits, target.expand(2))
+    frame.arrays[f"digit:{loss.key}"] = torch.cat([x, attacked - x, attacked])
+    frame.numbers[loss.key] |= {
+        "digit.loss": value.item(),
+        "digit.clean": clean.item(),
+        "digit.attacked": after.item(),
+        "digit.before": float(logits[0].argmax()),
+        "digit.after": float(logits[1].argmax()),
+    }
 
 
 def _with_move_held(loss: Loss, x: Tensor, move: Tensor, handles: Values, params: Mapping[str, Any]) -> Tensor:
@@ -150,6 +185,8 @@ def views(losses: Sequence[Loss], handles: Values, params: Params, wanted: Seque
             frame.lines[loss.key] = line_values(loss.formula, named, chosen)
         if f"proof:{loss.key}" in wanted:
             frame.proofs[loss.key] = _proof(loss, path, handles, chosen)
+        if f"digit:{loss.key}" in wanted and digitnet.available():
+            _digit(frame, loss, handles, chosen)
     _maps(frame, losses, handles, params, wanted)
     return frame
 
@@ -238,15 +275,16 @@ PERTURBATION = Scene(
     task="Drag the input, then the edge of its box: how small a change makes the network err?",
     handles=(X1, X2, EPSILON, LABEL),
     input_kinds=("model", "model_directions", "clean_adversarial"),
-    view_names=("attack", "arrow", "surface", "boundary", "formula", "proof"),
+    view_names=("attack", "arrow", "surface", "boundary", "digit", "formula", "proof"),
     inputs=inputs,
     views=views,
     opening=("pgd_ce", "fgsm_ce", "trades", "mart"),
     options={
+        "digit": Number("Which of MNIST's test images is attacked.", 4, 0, digitnet.SHOWN - 1, integer=True),
         "map": Choice("The cross-entropy of each input, or the loss with its attack.", "clean", ("clean", "attacked")),
         "step_size": Number("One step of the attack that TRADES and MART are given.", 0.03, 0.0, 0.5),
         "steps": Number("Steps of the attack that TRADES and MART are given.", 7, 0, 50, integer=True),
-        "rate": Number(RATE.meaning, 0.01, RATE.low / 100, RATE.high / 10, "log"),
+        "rate": Number(RATE.meaning, 0.002, RATE.low / 100, RATE.high / 10, "log"),
         "arrows": ARROWS,
     },
     step=step,

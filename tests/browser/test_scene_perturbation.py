@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 
 from lossviz import value_and_grad
 from lossviz.losses import get
-from lossviz.scenes import toynet
+from lossviz.scenes import digitnet, toynet
 from lossviz.scenes.perturbation import PERTURBATION
 from tests.browser.stage import READ, centre, drag, handles, query, ready, settle, wait_for_query
 from tests.scenes.test_perturbation import attack, value_with_move
@@ -104,6 +104,29 @@ def test_keys_steps_and_what_the_network_says(open_page: Open):
     settle(page)
     check(page, {key: {**PARAMS.get(key, {}), "epsilon": 0.0} for key in ("pgd_ce", "fgsm_ce", "vat")})
     assert set(page.locator(".lv-perturbation-said").all_inner_texts()) == {"class 1 → class 1"}
+
+
+def test_a_digit_is_attacked_beside_it(open_page: Open):
+    page = open_page(f"{ADDRESS}&digit=11")
+    ready(page)
+    page.wait_for_selector(".lv-perturbation-digits:not([hidden])")
+    for focus in ("pgd_ce", "trades"):
+        page.click(f"li[data-loss='{focus}'] .lv-name")
+        settle(page)
+        at = PERTURBATION.parse_handles({"digit": 11})
+        numbers = PERTURBATION.views([get(focus)], at, {focus: PARAMS.get(focus, {})}, [f"digit:{focus}"]).numbers[
+            focus
+        ]
+        for name in ("digit.loss", "digit.clean", "digit.attacked"):
+            shown = float(page.locator(f"output[name='{name}']").get_attribute("data-value") or "nan")
+            assert shown == pytest.approx(numbers[name], rel=1e-9), (focus, name)
+        said = page.locator("output[name='digit.classes']").inner_text()
+        assert said == f"{numbers['digit.before']:g} → {numbers['digit.after']:g}"
+    # The picture is the digit: ink where MNIST has it.
+    read = "canvas => [...canvas.getContext('2d').getImageData(0, 0, 28, 28).data]"
+    paper = page.locator(".lv-perturbation-digits canvas").first.evaluate(read)
+    image = 255 * digitnet.digits()[0][11]
+    assert max(abs(255 - paper[4 * i] - image[i].item()) for i in range(784)) <= 1
 
 
 def test_nothing_sticks_out_on_a_phone(visit: Any, site: Any):

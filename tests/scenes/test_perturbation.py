@@ -1,6 +1,7 @@
 """Perturbation: attacks are the catalogue's, numbers are torch's, and the toy network is the same every time."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from torch.nn.functional import cross_entropy, kl_div
 from lossviz import value_and_grad
 from lossviz.losses import CATALOGUE, get, snippet
 from lossviz.losses.entry import Loss
-from lossviz.scenes import toynet
+from lossviz.scenes import digitnet, toynet
 from lossviz.scenes.perturbation import PERTURBATION, SIDE
 
 LOSSES = PERTURBATION.losses(CATALOGUE)
@@ -197,7 +198,7 @@ def test_the_map_is_the_loss_of_an_input_at_each_place(loss: Loss, shown: str):
 
 
 def test_steps_lead_to_where_the_network_is_right_again():
-    loss, handles = get("pgd_ce"), PERTURBATION.parse_handles({"x1": 0.4, "x2": 0.5})
+    loss, handles = get("pgd_ce"), PERTURBATION.parse_handles({"x1": 0.4, "x2": 0.5, "rate": 0.01})
     start = PERTURBATION.views([loss], handles, {}, []).numbers["pgd_ce"]
     assert start["class.after"] == 2
     assert PERTURBATION.step
@@ -205,3 +206,61 @@ def test_steps_lead_to_where_the_network_is_right_again():
         handles |= PERTURBATION.step(loss, handles, loss.resolve())
     end = PERTURBATION.views([loss], handles, {}, []).numbers["pgd_ce"]
     assert end["class.after"] == 1 and end["loss"] < math.log(2) < start["loss"]
+
+
+# --- the digit
+
+
+@every_loss
+@pytest.mark.usefixtures("mnist")
+@pytest.mark.parametrize("epsilon", [0.0, 0.12])
+def test_a_digit_is_attacked_in_the_same_way(loss: Loss, epsilon: float):
+    handles = PERTURBATION.parse_handles({"digit": 7, "epsilon": epsilon, "steps": 5, "step_size": 0.03})
+    own = {"epsilon": epsilon, "steps": 5, "step_size": 0.03}
+    params = loss.resolve({name: value for name, value in own.items() if name in loss.params})
+    frame = PERTURBATION.views([loss], handles, {loss.key: params}, [f"digit:{loss.key}"])
+    images, labels = digitnet.digits()
+    net, numbers = digitnet.network(), frame.numbers[loss.key]
+    before, move, after = frame.arrays[f"digit:{loss.key}"]
+    assert torch.equal(before, images[7])
+    torch.testing.assert_close(before + move, after, **EXACT)
+    if loss.key == "vat":
+        assert move.norm().item() == pytest.approx(epsilon, abs=1e-9)
+    else:
+        assert move.abs().max().item() <= epsilon + 1e-12 and after.min() >= 0 and after.max() <= 1
+        expected, steps = images[7:8], 1 if loss.key == "fgsm_ce" else 5
+        for _ in range(steps):
+            leaf = expected.clone().requires_grad_()
+            (slope,) = torch.autograd.grad(cross_entropy(net(leaf), labels[7:8]), leaf)
+            expected = expected + (epsilon if steps == 1 else 0.03) * slope.sign()
+            expected = torch.minimum(torch.maximum(expected, images[7:8] - epsilon), images[7:8] + epsilon).clamp(0, 1)
+        torch.testing.assert_close(after, expected[0], **EXACT)
+    with torch.no_grad():
+        logits = net(torch.stack([before, after]))
+        costs = cross_entropy(logits, labels[7].expand(2), reduction="none").tolist()
+    assert [numbers["digit.clean"], numbers["digit.attacked"]] == pytest.approx(costs, rel=1e-9)
+    said = [numbers["digit.before"], numbers["digit.after"]]
+    assert said == logits.argmax(-1).tolist()
+    if loss.input_kind == "model":
+        assert numbers["digit.loss"] == pytest.approx(costs[1], rel=1e-9)
+    elif loss.input_kind == "clean_adversarial":
+        value = loss.fn(clean=logits[:1], adv=logits[1:], target=labels[7:8], **params)
+        assert numbers["digit.loss"] == pytest.approx(value.item(), rel=1e-9)
+
+
+@pytest.mark.usefixtures("mnist")
+def test_the_layer_reads_most_digits_and_is_learnt_again_the_same():
+    images, labels = digitnet.digits()
+    with torch.no_grad():
+        before = digitnet.network()(images)
+    assert (before.argmax(-1) == labels).float().mean() > 0.85
+    digitnet.network.cache_clear()
+    with torch.no_grad():
+        torch.testing.assert_close(digitnet.network()(images), before, **EXACT)
+
+
+def test_without_mnist_there_is_no_digit_and_all_else(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setattr("lossviz.data.mnist._places", lambda: (tmp_path,))
+    frame = PERTURBATION.views([get("pgd_ce")], PERTURBATION.parse_handles({}), {}, ["digit:pgd_ce", "attack"])
+    assert "digit:pgd_ce" not in frame.arrays and "attack:pgd_ce" in frame.arrays
+    assert "digit.loss" not in frame.numbers["pgd_ce"]

@@ -32,6 +32,15 @@ def data(state: State) -> dict[str, Any]:
         "text": {
             "climb": tr("How each attack climbs; above the dashed line the network errs"),
             "terms": tr("What each loss adds up"),
+            "digit": tr("The same attack on an MNIST digit"),
+            "digitPictures": [tr("input"), tr("move"), tr("attacked")],
+            "digitVerdict": tr("{before} → {after}"),
+            "digitNumbers": {
+                "digit.loss": tr("Loss"),
+                "digit.clean": tr("CE before"),
+                "digit.attacked": tr("CE after"),
+            },
+            "digitMissing": tr("MNIST is not on this machine. Run `lossviz data` to get it."),
             "point": tr("Input"),
             "verdict": tr("class {before} → class {after}"),
             "aClass": tr("class {k}"),
@@ -45,5 +54,6 @@ def data(state: State) -> dict[str, Any]:
             "sentence": tr("{name}: loss {loss}; the attack within {epsilon} turns class {before} into class {after}."),
             "attackStep": tr("Step of the attack"),
             "map": tr("Over the plane: {name}; dashed, where the network decides"),
+            "cleanMap": tr("Over the plane: cross-entropy; dashed, where the network decides"),
         },
     }

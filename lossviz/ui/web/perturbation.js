@@ -1,7 +1,7 @@
 // A perturbation: an input with a box around it, the attacks that climb inside, and what each loss adds up of them.
 
 import { card, swatch } from "./cards.js";
-import { clamp, digits, fill, h } from "./dom.js";
+import { clamp, digits, fill, h, show } from "./dom.js";
 import { plane, slider } from "./handles.js";
 import { LossMap } from "./map.js";
 import { Picture, rows } from "./plots.js";
@@ -14,6 +14,8 @@ const TRACES = { boundary: 1, points: 2, box: 4, attacks: 5 };
 const OUTSIDE = 18;
 const SPARE = 1.08;
 const LEAST_HEIGHT = 1;
+const PIXELS = 28;
+const [COLD, WARM] = [[0, 114, 178], [213, 94, 0]];
 
 export function create(tools) {
   return new Perturbation(tools);
@@ -46,7 +48,7 @@ class Perturbation {
     this.rows = losses.map((loss, i) => this.row(loss, i));
     terms.frame.append(h("div", { class: "lv-perturbation-rows" }, ...this.rows.map(({ element }) => element)));
     pictures.classList.add("lv-perturbation-scene");
-    pictures.append(this.map.element, climb.element, terms.element);
+    pictures.append(this.map.element, climb.element, terms.element, this.digitCard());
     this.climb = new Picture(Plotly, climb.plot, figures.climb);
     this.pictures = [this.climb, ...this.map.pictures];
     for (const picture of this.pictures) picture.tokens = stage.tokens;
@@ -76,6 +78,27 @@ class Perturbation {
       h("div", { class: "lv-perturbation-words" }, ...words),
     );
     return { element, said, bars };
+  }
+
+  /** A digit before and after the attack of the loss in focus, and the move between them. */
+  digitCard() {
+    const { text } = this.stage.data;
+    const own = card("lv-small lv-perturbation-digit", text.digit);
+    own.plot.remove();
+    own.overlay.remove();
+    this.canvases = text.digitPictures.map((label) => h("canvas", { width: PIXELS, height: PIXELS, role: "img", "aria-label": label }));
+    this.digitSaid = h("output", { name: "digit.classes", "data-value": "" });
+    this.digitNumbers = Object.entries(text.digitNumbers).map(([name, label]) => h("label", { class: "lv-number" }, h("span", {}, label), h("output", { name, "data-value": "" }, "–")));
+    this.digit = h(
+      "div",
+      { class: "lv-perturbation-digits", hidden: true },
+      ...this.canvases.map((canvas, i) => h("figure", {}, canvas, h("figcaption", {}, text.digitPictures[i]))),
+      h("p", {}, this.digitSaid),
+      ...this.digitNumbers,
+    );
+    this.noDigit = h("p", { class: "lv-fine", hidden: true }, text.digitMissing);
+    own.frame.append(this.digit, this.noDigit);
+    return own.element;
   }
 
   handles() {
@@ -169,11 +192,41 @@ class Perturbation {
   sync() {
     this.place();
     this.map.sync();
+    if (this.stage.handles.map === "clean") this.map.title.textContent = this.stage.data.text.cleanMap;
   }
 
   wanted() {
     const { focus } = this.stage;
-    return ["attack", `arrow:${focus}`, `formula:${focus}`, ...this.map.wanted()];
+    const digit = this.digitState(this.stage.handles, this.stage.params) === this.digitDrawn ? [] : [`digit:${focus}`];
+    return ["attack", `arrow:${focus}`, `formula:${focus}`, ...digit, ...this.map.wanted()];
+  }
+
+  /** What the attacked digit depends on. */
+  digitState({ digit, epsilon, step_size, steps }, params) {
+    const { focus } = this.stage;
+    return JSON.stringify([focus, params[focus], digit, epsilon, step_size, steps]);
+  }
+
+  drawDigit(frame) {
+    const { focus, data } = this.stage;
+    const array = frame.arrays[`digit:${focus}`];
+    const asked = this.digitState(frame.handles, frame.params);
+    const known = array || asked === this.digitDrawn;
+    this.digit.hidden = !known;
+    this.noDigit.hidden = known || !frame.numbers[focus];
+    if (!array) return;
+    this.digitDrawn = asked;
+    const [before, move, after] = rows(array);
+    const most = move.reduce((top, v) => Math.max(top, Math.abs(v)), 1e-9);
+    paint(this.canvases[0], before, ink);
+    paint(this.canvases[1], move, (v) => tint(v / most));
+    paint(this.canvases[2], after, ink);
+    const numbers = frame.numbers[focus];
+    const classes = { before: numbers["digit.before"], after: numbers["digit.after"] };
+    this.digitSaid.textContent = fill(data.text.digitVerdict, classes);
+    this.digitSaid.dataset.value = JSON.stringify(Object.values(classes));
+    this.digitSaid.classList.toggle("lv-perturbation-fooled", classes.before !== classes.after);
+    for (const label of this.digitNumbers) show(label.lastChild, numbers[label.lastChild.name], frame.seq);
   }
 
   draw(frame) {
@@ -199,6 +252,7 @@ class Perturbation {
     this.drawArrow(frame);
     this.drawClimb(frame, longest, highest);
     this.drawRows(frame);
+    this.drawDigit(frame);
     const boundary = frame.arrays[`boundary:${focus}`];
     if (boundary) this.plane.set(TRACES.boundary, { z: rows(boundary) });
     this.map.draw(frame);
@@ -272,4 +326,19 @@ class Perturbation {
     this.map.dispose();
     for (const picture of this.pictures) picture.dispose();
   }
+}
+
+const ink = (v) => Array(3).fill(255 * (1 - clamp(v, 0, 1)));
+
+/** White in the middle, blue for less ink, orange for more. */
+function tint(v) {
+  const [end, share] = [v < 0 ? COLD : WARM, Math.abs(v)];
+  return end.map((channel) => 255 + share * (channel - 255));
+}
+
+function paint(canvas, values, colour) {
+  const context = canvas.getContext("2d");
+  const image = context.createImageData(PIXELS, PIXELS);
+  values.forEach((v, i) => image.data.set([...colour(v), 255], 4 * i));
+  context.putImageData(image, 0, 0);
 }
