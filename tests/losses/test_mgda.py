@@ -116,3 +116,12 @@ def test_float32_gradients_give_a_float32_step() -> None:
     combined = step(grads)
     assert combined.dtype == torch.float32
     torch.testing.assert_close(combined.double(), nearest_on_faces(grads), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("tasks", "size"), [(6, 5), (10, 8), (14, 12), (20, 10)])
+def test_of_many_tasks_none_is_made_worse(tasks: int, size: int) -> None:
+    """What marks the nearest point: every gradient leads at least as far along the step as the step itself."""
+    for seed in range(20):
+        grads = random(tasks, size, seed) + 0.3
+        combined = step(grads)
+        assert float((grads @ combined).min()) >= float(combined @ combined) - 1e-12 * float(grads.square().sum())
