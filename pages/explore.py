@@ -5,7 +5,7 @@ from dataclasses import replace
 import streamlit as st
 
 from lossviz.losses import CATALOGUE, get
-from lossviz.scenes import MAX_LOSSES, SCENES, get_scene
+from lossviz.scenes import SCENES, get_scene
 from lossviz.scenes.state import State, parse
 from lossviz.ui.code import write_code
 from lossviz.ui.explore import stage, write_query
@@ -24,12 +24,18 @@ def choose_losses() -> None:
     """Keep handles and parameters; only the list of losses changes."""
     losses = tuple(get(key) for key in st.session_state["losses"])
     params = {loss.key: state.params.get(loss.key, state.scene.resolve(loss)) for loss in losses}
-    focus = state.focus if state.focus in params else next(iter(params), "")
+    keys = state.scene.keys(losses)
+    focus = state.focus if state.focus in keys else next(iter(keys), "")
     write_query(replace(state, losses=losses, params=params, focus=focus))
 
 
 def about(state: State) -> None:
     """Show where more is to be read of the loss in focus, and the loss as a program."""
+    made = {loss.key: loss for loss in state.scene.made(state.handles)}
+    for loss in made.values():
+        write_code(loss, state.scene.inputs(state.handles, loss), {})
+    if state.focus in made:
+        return
     focus = get(state.focus)
     st.page_link(
         "catalogue.py",
@@ -59,7 +65,7 @@ with st.sidebar:
         format_func=lambda key: tr(get(key).name),
         key="losses",
         on_change=choose_losses,
-        max_selections=MAX_LOSSES,
+        max_selections=state.scene.most,
         help=tr("Each one gets a curve; colour and dash follow the order of this list."),
     )
 if present:
@@ -67,7 +73,7 @@ if present:
 st.markdown(f"**{tr(state.scene.task)}**")
 for problem in problems:
     st.warning(problem, icon=":material/error:")
-if state.losses:
+if state.losses or state.scene.own:
     stage(state, present=present)
     if not present:
         about(state)

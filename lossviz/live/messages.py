@@ -13,7 +13,8 @@ import torch
 from lossviz.losses import CATALOGUE
 from lossviz.losses.entry import Loss
 from lossviz.losses.proof import Proof
-from lossviz.scenes import EVERY_SCENE, MAX_LOSSES, Frame, Scene, get_scene
+from lossviz.scenes import EVERY_SCENE, Frame, Scene, get_scene
+from lossviz.scenes.language import FormulaError
 from lossviz.scenes.state import plain
 
 T = TypeVar("T")
@@ -24,11 +25,14 @@ MAX_SEQ = 2**53
 
 
 class MessageError(ValueError):
-    """A message that can't be served; its text goes back to the sender, with ``seq`` where one could be read."""
+    """A message that can't be served; its text goes back to the sender, with ``seq`` where one could be read.
 
-    def __init__(self, text: str, seq: int | None = None):
+    Where a typed line is at fault, ``position`` says at which of its characters, counted from 0.
+    """
+
+    def __init__(self, text: str, seq: int | None = None, position: int | None = None):
         super().__init__(text)
-        self.seq = seq
+        self.seq, self.position = seq, position
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +80,17 @@ def parse_request(text: str | bytes) -> Request:
         params = _params(losses, _typed(message, "params", dict))
         views = _views(scene, losses, _typed(message, "views", list))
     except ValueError as error:
-        raise MessageError(str(error), seq) from error
+        position = error.position if isinstance(error, FormulaError) else None
+        raise MessageError(str(error), seq, position) from error
     return Request(seq, scene, losses, params, handles, views)
 
 
 def encode(request: Request, frame: Frame) -> bytes:
     """Return a frame as bytes: uint32 header length, JSON header, spaces up to 8 bytes, little-endian float32 arrays.
 
-    The header holds ``seq``, ``handles`` and ``params`` as they were asked, ``moved``, ``told``, ``numbers``, ``lines``,
-    ``steps``, ``witnesses`` (as ``[kind, numbers]``) and ``proofs`` (exact float64), ``notes``, and ``arrays`` as
-    ``[name, shape]`` in the order of their values. What is not finite is null.
+    The header holds ``seq``, ``handles`` and ``params`` as they were asked, ``moved``, ``told``, ``numbers``,
+    ``lines``, ``steps``, ``witnesses`` (as ``[kind, numbers]``) and ``proofs`` (exact float64), ``notes``, and
+    ``arrays`` as ``[name, shape]`` in the order of their values. What is not finite is null.
     """
     arrays = {name: array.to(torch.float32).contiguous() for name, array in frame.arrays.items()}
     header = {
@@ -115,9 +120,9 @@ def encode(request: Request, frame: Frame) -> bytes:
 def evaluate(request: Request) -> bytes:
     """Return the encoded answer to ``request``."""
     frame = request.scene.views(request.losses, request.handles, request.params, request.views)
-    for loss in request.losses:
+    for loss in (*request.scene.made(request.handles), *request.losses):
         if request.scene.step and f"step:{loss.key}" in request.views and loss.key in frame.numbers:
-            frame.moved.update(request.scene.step(loss, request.handles, request.params[loss.key]))
+            frame.moved.update(request.scene.step(loss, request.handles, request.params.get(loss.key, {})))
     return encode(request, frame)
 
 
@@ -150,8 +155,9 @@ def _typed(message: Mapping[str, Any], name: str, kind: type[T]) -> T:
 
 def _losses(scene: Scene, keys: list[Any]) -> tuple[Loss, ...]:
     offered = {loss.key: loss for loss in scene.losses(CATALOGUE)}
-    if not 1 <= len(keys) <= MAX_LOSSES or len(set(map(str, keys))) != len(keys):
-        raise ValueError(f"{len(keys)} losses asked for; allowed: 1 to {MAX_LOSSES} different ones.")
+    fewest = 0 if scene.own else 1
+    if not fewest <= len(keys) <= scene.most or len(set(map(str, keys))) != len(keys):
+        raise ValueError(f"{len(keys)} losses asked for; allowed: {fewest} to {scene.most} different ones.")
     for key in keys:
         if not isinstance(key, str) or key not in offered:
             near = get_close_matches(str(key)[:40], offered, 1, 0.5)
@@ -171,7 +177,7 @@ def _params(losses: tuple[Loss, ...], params: dict[str, Any]) -> dict[str, dict[
 
 
 def _views(scene: Scene, losses: tuple[Loss, ...], views: list[Any]) -> tuple[str, ...]:
-    keys = {loss.key for loss in losses}
+    keys = scene.keys(losses)
     for view in views:
         name, _, key = str(view).partition(":")
         names = (*scene.view_names, "step") if scene.step else scene.view_names

@@ -48,7 +48,8 @@ async def receive(socket: WebSocket) -> str | bytes:
 
 async def refuse(socket: WebSocket, error: MessageError) -> None:
     """Tell the sender what was wrong with its message; the socket stays open."""
-    await socket.send_text(json.dumps({"error": str(error), "seq": error.seq}))
+    at = {} if error.position is None else {"position": error.position}
+    await socket.send_text(json.dumps({"error": str(error), "seq": error.seq, **at}))
 
 
 async def both(*coroutines: Coroutine[Any, Any, None]) -> None:

@@ -8,12 +8,13 @@ from lossviz.scenes.classes import CLASSES_SCENE
 from lossviz.scenes.critic import CRITIC_SCENE
 from lossviz.scenes.distributions import DISTRIBUTIONS
 from lossviz.scenes.embeddings import EMBEDDINGS
+from lossviz.scenes.formula import FORMULA
 from lossviz.scenes.line import LINE
 from lossviz.scenes.margin import MARGIN
 from lossviz.scenes.masks import MASKS
 from lossviz.scenes.perturbation import PERTURBATION
 from lossviz.scenes.regression import REGRESSION
-from lossviz.scenes.scene import MAX_LOSSES, Frame, Handle, Scene, Series
+from lossviz.scenes.scene import MAX_LOSSES, Frame, Handle, Scene, Series, Text
 from lossviz.scenes.sequence import SEQUENCE
 from lossviz.scenes.slice import SLICE
 from lossviz.scenes.sparse import SPARSE
@@ -33,6 +34,7 @@ SCENES: tuple[Scene, ...] = (
     TASKS,
     PERTURBATION,
     SPARSE,
+    FORMULA,
 )
 """What the explorer offers."""
 
@@ -51,4 +53,4 @@ def get_scene(key: str, among: Sequence[Scene] = SCENES) -> Scene:
     raise ValueError(f"Unknown scene {key[:40]!r}; there are {', '.join(s.key for s in among)}.{hint}")
 
 
-__all__ = ["EVERY_SCENE", "MAX_LOSSES", "SCENES", "SLICE", "Frame", "Handle", "Scene", "Series", "get_scene"]
+__all__ = ["EVERY_SCENE", "MAX_LOSSES", "SCENES", "SLICE", "Frame", "Handle", "Scene", "Series", "Text", "get_scene"]

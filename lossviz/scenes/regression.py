@@ -91,11 +91,21 @@ def _on_domain(loss: Loss, pred: Tensor, target: Tensor, params: Mapping[str, An
 
 
 def _slope(loss: Loss, pred: Tensor, target: Tensor, params: Mapping[str, Any]) -> Tensor:
-    if loss.grad is None:
-        raise ValueError(f"{loss.name} has no hand-written gradient, which this scene draws.")
     outside = _outside(loss, pred, target)
-    slope = loss.grad(pred=pred.masked_fill(outside, 0.0), target=target.masked_fill(outside, 0.0), **params)["pred"]
+    named = {"pred": pred.masked_fill(outside, 0.0), "target": target.masked_fill(outside, 0.0)}
+    slope = loss.grad(**named, **params)["pred"] if loss.grad else _by_autograd(loss, named, params)
     return slope.masked_fill(outside, torch.nan)
+
+
+def _by_autograd(loss: Loss, named: Mapping[str, Tensor], params: Mapping[str, Any]) -> Tensor:
+    """Of a loss that has no gradient by hand, such as a typed formula; it can itself be differentiated."""
+    with torch.enable_grad():
+        pred = named["pred"]
+        bent = pred.requires_grad
+        pred = pred if bent else pred.clone().requires_grad_()
+        value = loss.fn(pred=pred, target=named["target"], **params)
+        (slope,) = torch.autograd.grad(value.sum(), pred, create_graph=bent)
+    return slope
 
 
 def _derivative(loss: Loss, grid: Tensor, handles: Values, params: Mapping[str, Any]) -> Tensor:

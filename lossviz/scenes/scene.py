@@ -71,6 +71,28 @@ class Series:
         return inside
 
 
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A line that is typed: at most ``most`` characters, printable, and good enough for ``check``.
+
+    ``check`` raises ``ValueError`` saying what is wrong; that is the handle's own error.
+    """
+
+    name: str
+    label: str
+    default: str
+    most: int
+    check: Callable[[str], object]
+
+    def parse(self, value: object) -> str:
+        """Return ``value``, or raise ``ValueError`` naming it and what is allowed."""
+        if not isinstance(value, str) or not len(value) <= self.most or not value.isprintable():
+            allowed = f"a line of at most {self.most} printable characters"
+            raise ValueError(f"Handle {self.name} is {reprlib.repr(value)}; allowed: {allowed}.")
+        self.check(value)
+        return value
+
+
 Values: TypeAlias = Mapping[str, Any]
 """A scene's handles and options by name: a float, a list of floats, or an option's value."""
 
@@ -129,13 +151,14 @@ class Scene:
         options: choices, marks and numbers beside the handles, such as what an axis shows.
         without: keys of losses that fit by their kind and still cannot be drawn here.
         step: the handles after one step of gradient descent, those that move; ``None`` where there is nothing to do.
+        own: by key the losses that it makes from its handles; it draws them before those of the catalogue.
         start: parameters that a newcomer finds, by loss and name, where a loss's own default shows little here.
     """
 
     key: str
     name: str
     task: str
-    handles: tuple[Handle | Series, ...]
+    handles: tuple[Handle | Series | Text, ...]
     input_kinds: tuple[str, ...]
     view_names: tuple[str, ...]
     inputs: Callable[[Values, Loss], dict[str, Any]]
@@ -144,7 +167,21 @@ class Scene:
     options: Mapping[str, Param] = field(default_factory=dict[str, Param])
     without: tuple[str, ...] = ()
     step: Callable[[Loss, Values, Mapping[str, Any]], dict[str, Any]] | None = None
+    own: Mapping[str, Callable[[Values], Loss]] = field(default_factory=dict[str, Callable[[Values], Loss]])
     start: Params = field(default_factory=dict[str, Mapping[str, Any]])
+
+    @property
+    def most(self) -> int:
+        """How many losses of the catalogue it draws at once."""
+        return MAX_LOSSES - len(self.own)
+
+    def keys(self, losses: Sequence[Loss]) -> list[str]:
+        """Return the keys of all losses that it draws, in order."""
+        return [*self.own, *(loss.key for loss in losses)]
+
+    def made(self, values: Values) -> tuple[Loss, ...]:
+        """Return the losses that it makes itself, from its handles."""
+        return tuple(make(values) for make in self.own.values())
 
     def losses(self, catalogue: Sequence[Loss]) -> tuple[Loss, ...]:
         """Return the catalogue's losses that fit this geometry, in display order."""

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import Any, cast
 
 from lossviz.losses.entry import Loss
-from lossviz.scenes import MAX_LOSSES, SCENES, Scene, get_scene
+from lossviz.scenes import SCENES, Scene, Text, get_scene
 
 TABS = ("contour", "surface")
 
@@ -17,7 +17,7 @@ TABS = ("contour", "surface")
 class State:
     """What the explorer shows: a scene, its losses in order, their hyperparameters, the handles and the options.
 
-    ``focus`` is the key of the loss whose map and formula are shown (empty where no loss is chosen), ``tab`` how: as a
+    ``focus`` is the key of the loss whose map and formula are shown (empty where there is none), ``tab`` how: as a
     contour or a surface.
     """
 
@@ -43,13 +43,15 @@ def parse(
     losses = _losses(scene, query.get("loss"), catalogue, problems)
     params = {loss.key: _params(scene, loss, query, problems) for loss in losses}
     handles = scene.parse_handles({})
+    typed = {handle.name for handle in scene.handles if isinstance(handle, Text)}
     for name in scene.names:
         if name in query:
             try:
-                handles = scene.parse_handles({**handles, name: _value(query[name])})
+                value = query[name] if name in typed else _value(query[name])
+                handles = scene.parse_handles({**handles, name: value})
             except ValueError as error:
                 problems.append(str(error))
-    keys = [loss.key for loss in losses]
+    keys = scene.keys(losses)
     focus = query.get("focus", "")
     if focus not in keys:
         focus = keys[0] if keys else ""
@@ -68,7 +70,7 @@ def to_query(state: State) -> dict[str, str]:
     for name, default in state.scene.parse_handles({}).items():
         if state.handles[name] != default:
             query[name] = _text(state.handles[name])
-    if state.losses and state.focus != state.losses[0].key:
+    if state.focus and state.focus != state.scene.keys(state.losses)[0]:
         query["focus"] = state.focus
     if state.tab != TABS[0]:
         query["tab"] = state.tab
@@ -92,9 +94,9 @@ def _losses(scene: Scene, text: str | None, catalogue: Sequence[Loss], problems:
         near = get_close_matches(key, offered, 1, 0.5)
         hint = f" Did you mean {near[0]}?" if near else ""
         problems.append(f"This scene has no loss {key[:40]!r}; it offers {', '.join(offered)}.{hint}")
-    if len(found) > MAX_LOSSES:
-        problems.append(f"{len(found)} losses asked for; the first {MAX_LOSSES} are shown.")
-    return tuple(list(found.values())[:MAX_LOSSES])
+    if len(found) > scene.most:
+        problems.append(f"{len(found)} losses asked for; the first {scene.most} are shown.")
+    return tuple(list(found.values())[: scene.most])
 
 
 def _params(scene: Scene, loss: Loss, query: Mapping[str, str], problems: list[str]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from lossviz.figures import DASHES
 from lossviz.figures.style import enlarged
 from lossviz.losses import CATALOGUE
 from lossviz.losses.entry import Choice, Flag, Groups, Loss, Number, Param
-from lossviz.scenes import SCENES, Handle, Scene, Series
+from lossviz.scenes import SCENES, Handle, Scene, Series, Text
 from lossviz.scenes.state import State, parse, plain, to_query
 from lossviz.ui.components import mount, reported
 from lossviz.ui.scenes import DATA
@@ -84,7 +84,7 @@ def reported_query(key: str, scenes: Sequence[Scene]) -> dict[str, str] | None:
     known = {name for scene in scenes for name in scene.names}
     for name, value in _items(fields.get("handles")):
         if name in known:
-            query[name] = json.dumps(value)
+            query[name] = value if isinstance(value, str) else json.dumps(value)
     for loss, params in _items(fields.get("params")):
         for name, value in _items(params):
             query[f"{loss}.{name}"] = json.dumps(value)
@@ -101,7 +101,10 @@ def _data(state: State) -> dict[str, Any]:
     own["text"] = {**_text(), **own["text"]}
     return {
         "scene": scene.key,
-        "losses": [_loss(loss) for loss in state.losses],
+        "losses": [
+            *({**_loss(loss), "params": {}, "own": True} for loss in scene.made(state.handles)),
+            *(_loss(loss) for loss in state.losses),
+        ],
         "dashes": DASHES,
         "handleSpecs": [_handle(handle) for handle in scene.handles],
         "handles": state.handles,
@@ -156,7 +159,9 @@ def _text() -> dict[str, Any]:
     }
 
 
-def _handle(handle: Handle | Series) -> dict[str, Any]:
+def _handle(handle: Handle | Series | Text) -> dict[str, Any]:
+    if isinstance(handle, Text):
+        return {"name": handle.name, "label": tr(handle.label), "default": handle.default, "most": handle.most}
     common = {"name": handle.name, "label": tr(handle.label), "low": handle.low, "high": handle.high}
     if isinstance(handle, Series):
         most = handle.most or len(handle.default)
@@ -170,7 +175,7 @@ def _loss(loss: Loss) -> dict[str, Any]:
         "name": tr(loss.name),
         "params": {name: _param(param) for name, param in loss.params.items() if not isinstance(param, Groups)},
         "formula": [mathml(line.latex) for line in loss.formula],
-        "gradient": mathml(loss.gradient),
+        "gradient": mathml(loss.gradient) if loss.gradient else "",
         "pitfalls": [tr(pitfall) for pitfall in loss.pitfalls],
         "reference": tr(loss.reference),
         "detached": tr(loss.detached),

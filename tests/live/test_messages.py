@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from lossviz.live.messages import MAX_BYTES, MAX_SEQ, MessageError, encode, evaluate, parse_json, parse_request
 from lossviz.losses import CATALOGUE
-from lossviz.scenes import MAX_LOSSES, SCENES, Frame, get_scene
+from lossviz.scenes import SCENES, Frame, get_scene
 from tests.live.frames import decode
 
 
@@ -134,7 +134,7 @@ def test_whatever_stands_in_a_field_there_is_an_answer_or_a_message_error(field:
 
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.key)
 def test_a_frame_is_read_back_as_it_was_made(scene: Any):
-    losses = scene.losses(CATALOGUE)[:MAX_LOSSES]
+    losses = scene.losses(CATALOGUE)[: scene.most]
     keys = [loss.key for loss in losses]
     maps = [view for view in scene.view_names if view in ("surface", "arrows", "formula")]
     plain = [view for view in scene.view_names if view not in maps]

@@ -198,6 +198,56 @@ def test_a_bad_message_gets_a_sentence_and_the_socket_stays_open(connect: Any, m
         alive(page)
 
 
+FORMULA = {"scene": "formula", "losses": [], "views": ["curve", "checks", "proof:formula", "step:formula"]}
+
+
+def typed(formula: object, **handles: object) -> dict[str, Any]:
+    return request(3, **FORMULA, handles={"formula": formula, **handles})
+
+
+def test_a_formula_is_answered_with_its_numbers_and_how_it_was_understood(connect: Any):
+    with connect() as page:
+        answer = page.ask(typed("q * abs(pred - target)", pred=2.0, target=-1.0, values=[0.5, 1, 1, 1, 1, 1]))
+    assert answer["numbers"]["formula"] == {"loss": 1.5, "gradient": 0.5}
+    assert answer["told"]["parameters"] == ["q"] and answer["told"]["mathml"].startswith("<math")
+    assert {check["name"]: check["holds"] for check in answer["told"]["checks"]}["convex"] is True
+    assert answer["moved"] == {"pred": 1.875}
+
+
+@pytest.mark.parametrize(
+    ("formula", "sentence", "position"),
+    [
+        ("__import__('os').system('true')", "'_' is not part of the language", 0),
+        ("pred.__class__", "'.' is not part of the language", 4),
+        ("lambda: pred", "':' is not part of the language", 6),
+        ("pred + \ud800", "allowed: a line of at most 200 printable characters", None),
+        ("pred\n", "allowed: a line of at most 200 printable characters", None),
+        ("(" * 100 + "pred", "at most 20 deep", 20),
+        ("pred" + "**9" * 60, "nest at most 20 deep", 64),
+        ("9" * 15000, "allowed: a line of at most 200 printable characters", None),
+        ("", "type a formula", 0),
+        (7, "Handle formula is 7", None),
+        (None, "Handle formula is None", None),
+        (["pred"], "Handle formula is ['pred']", None),
+    ],
+)
+def test_what_is_no_formula_gets_an_error_that_points_at_the_character(
+    connect: Any, formula: object, sentence: str, position: int | None
+):
+    with connect() as page:
+        answer = page.ask(typed(formula))
+        assert sentence in answer["error"] and answer["seq"] == 3
+        assert answer.get("position") == position
+        alive(page)
+
+
+def test_a_formula_of_huge_numbers_is_answered_and_harms_nobody(connect: Any):
+    with connect() as page:
+        answer = page.ask(typed("9**9**9**9 * pred + exp(exp(exp(exp(pred))))"))
+        assert "The formula gives inf at" in answer["notes"]["formula"] and answer["numbers"] == {}
+        alive(page)
+
+
 def test_an_evaluation_that_fails_is_answered_too(
     ours: Service, connect: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):

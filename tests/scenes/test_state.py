@@ -9,12 +9,22 @@ from hypothesis import strategies as st
 
 from lossviz.losses import CATALOGUE
 from lossviz.losses.entry import Choice, Flag, Groups, Number, Param, Vector
-from lossviz.scenes import MAX_LOSSES, SCENES, Handle, Series
+from lossviz.scenes import SCENES, Handle, Series, Text
 from lossviz.scenes.state import TABS, State, parse, plain, to_query
 
+TYPED = [
+    "pred",
+    "abs(pred - target)**p / p",
+    "where(pred < target, 2, 1e3) * max(pred, -1, q)",
+    " ( pred+1 )",
+    "logsumexp(pred, 0) - pred*target",
+]
 
-def held(handle: Handle | Series) -> st.SearchStrategy[Any]:
+
+def held(handle: Handle | Series | Text) -> st.SearchStrategy[Any]:
     """What a finger leaves behind: three decimals. Longer ones lose nothing before the twelfth digit."""
+    if isinstance(handle, Text):
+        return st.sampled_from(TYPED)
     whole = st.integers(int(handle.low), int(handle.high)).map(float)
     one = whole if handle.whole else st.floats(handle.low, handle.high).map(lambda value: round(value, 3) + 0.0)
     if isinstance(handle, Series):
@@ -50,14 +60,15 @@ def param_of(param: Param) -> st.SearchStrategy[Any]:
 @st.composite
 def states(draw: st.DrawFn) -> State:
     scene = draw(st.sampled_from(SCENES))
-    losses = tuple(draw(st.lists(st.sampled_from(scene.losses(CATALOGUE)), max_size=MAX_LOSSES, unique=True)))
+    losses = tuple(draw(st.lists(st.sampled_from(scene.losses(CATALOGUE)), max_size=scene.most, unique=True)))
     params = {
         loss.key: loss.resolve({name: draw(param_of(loss.params[name])) for name in loss.params if draw(st.booleans())})
         for loss in losses
     }
     handles = {handle.name: draw(held(handle)) for handle in scene.handles}
     handles |= {name: draw(value_of(option)) for name, option in scene.options.items()}
-    focus = draw(st.sampled_from([loss.key for loss in losses])) if losses else ""
+    keys = scene.keys(losses)
+    focus = draw(st.sampled_from(keys)) if keys else ""
     return State(scene, losses, params, handles, focus, draw(st.sampled_from(TABS)))
 
 
@@ -112,9 +123,9 @@ HOSTILE = st.one_of(
 
 def usable(state: State) -> None:
     assert state.scene in SCENES
-    assert len(state.losses) <= MAX_LOSSES
+    assert len(state.losses) <= state.scene.most
     assert set(state.losses) <= set(state.scene.losses(CATALOGUE))
-    assert state.focus in {loss.key for loss in state.losses} or (state.focus == "" and not state.losses)
+    assert state.focus in (state.scene.keys(state.losses) or [""])
     assert state.tab in TABS
     assert state.scene.parse_handles(state.handles) == state.handles
     for loss in state.losses:

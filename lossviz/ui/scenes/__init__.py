@@ -10,6 +10,7 @@ from lossviz.ui.scenes import (
     critic,
     distributions,
     embeddings,
+    formula,
     line,
     margin,
     masks,
@@ -35,5 +36,6 @@ DATA: Mapping[str, Callable[[State], dict[str, Any]]] = {
     "tasks": tasks.data,
     "perturbation": perturbation.data,
     "sparse": sparse.data,
+    "formula": formula.data,
     "slice": slice.data,
 }

@@ -3,6 +3,7 @@
 from typing import Any
 
 from lossviz.figures.margin import figures
+from lossviz.scenes.margin import REACH
 from lossviz.scenes.state import State
 from lossviz.ui.words import tr
 
@@ -10,7 +11,7 @@ from lossviz.ui.words import tr
 def data(state: State) -> dict[str, Any]:
     """Pictures, numbers and words of the scene."""
     names = [tr(loss.name) for loss in state.losses]
-    reach = state.scene.handles[0].high
+    reach = REACH
     words = tr("Loss"), tr("Derivative"), tr("Score z (logit)"), tr("Size of the gradient")
     return {
         "reach": reach,

@@ -3,14 +3,15 @@
 from typing import Any
 
 from lossviz.figures.regression import figures
+from lossviz.scenes.regression import HIGH, LOW
 from lossviz.scenes.state import State
 from lossviz.ui.words import tr
 
 
 def data(state: State) -> dict[str, Any]:
     """Pictures, numbers and words of the scene."""
-    names = [tr(loss.name) for loss in state.losses]
-    low, high = state.scene.handles[0].low, state.scene.handles[0].high
+    names = [tr(loss.name) for loss in (*state.scene.made(state.handles), *state.losses)]
+    low, high = LOW, HIGH
     words = tr("Prediction"), tr("Label"), tr("Loss"), tr("Derivative")
     return {
         "low": low,

@@ -1,7 +1,7 @@
 // What the catalogue knows of a loss beside its picture: derivation, properties with evidence, other libraries, precision.
 
 import { digits, fill, h } from "./dom.js";
-import { formulaLines } from "./formula.js";
+import { formulaLines } from "./mathematics.js";
 import { Spark } from "./spark.js";
 
 const WIDTH = 220;

@@ -3,7 +3,7 @@
 import { swatch } from "./cards.js";
 import { digits, fill, h, show } from "./dom.js";
 import { save, toCsv, toHtml, toPng, toSvg } from "./export.js";
-import { formula, formulaLines } from "./formula.js";
+import { formula, formulaLines } from "./mathematics.js";
 import { loadPlotly, theme, watchTheme } from "./plots.js";
 import { Proof } from "./proof.js";
 import { SceneSocket } from "./socket.js";
@@ -101,7 +101,7 @@ class Stage {
       renew: () => this.component.setTriggerValue("token", String(Date.now())),
       request: () => this.request(),
       frame: (frame) => this.draw(frame),
-      error: (text) => this.say(text),
+      error: (answer) => this.refused(answer),
       state: (state) => this.connection(state),
     });
     this.ask();
@@ -110,11 +110,17 @@ class Stage {
 
   request() {
     const { scene, losses } = this.data;
-    const keys = losses.map((loss) => loss.key);
+    const keys = losses.filter((loss) => !loss.own).map((loss) => loss.key);
     const params = Object.fromEntries(keys.map((key) => [key, this.params[key] ?? {}]));
     const proof = this.proof ? [`proof:${this.focus}`] : [];
     const step = this.stepping ? [`step:${this.focus}`] : [];
     return { scene, losses: keys, params, handles: this.handles, views: [...this.geometry.wanted(), ...proof, ...step] };
+  }
+
+  /** What was asked can't be answered: a scene may know where to say so. An older question's error is old news. */
+  refused(answer) {
+    const newest = answer.seq == null || answer.seq === this.socket.seq;
+    if (newest && !this.geometry?.refused?.(answer)) this.say(answer.error);
   }
 
   /** The handles or parameters changed: evaluate them. */
@@ -307,8 +313,8 @@ class Stage {
     this.proof = loss.returns === "loss" ? new Proof(text, loss.detached) : undefined;
     for (const sync of this.syncs) if (sync.param) sync();
     const more = h("details", { class: "lv-more" }, h("summary", {}, text.know), h("ul", {}, ...loss.pitfalls.map((pitfall) => h("li", {}, pitfall))), h("p", {}, loss.reference));
-    const shown = h("div", { class: "lv-formula" }, h("h4", {}, text.formula), ...lines, formula(loss.gradient));
-    return [...params, shown, this.proof?.element, this.data.entry ? null : more].filter(Boolean);
+    const shown = h("div", { class: "lv-formula" }, h("h4", {}, text.formula), ...lines, loss.own ? null : formula(loss.gradient));
+    return [...params, shown, this.proof?.element, this.data.entry || loss.own ? null : more].filter(Boolean);
   }
 
   /** One parameter: a word to choose, a mark to set, or a slider that the picture follows beside an exact number. */
@@ -368,6 +374,7 @@ class Stage {
     const { data } = this;
     this.handles = { ...data.defaults.handles };
     this.params = structuredClone(data.defaults.params);
+    this.geometry.reset?.();
     this.geometry.fit();
     this.sync();
     this.report();

@@ -14,7 +14,7 @@ export function create(tools) {
   return new Regression(tools);
 }
 
-class Regression {
+export class Regression {
   constructor({ Plotly, stage, pictures }) {
     this.stage = stage;
     const { data } = stage;
@@ -56,7 +56,7 @@ class Regression {
       contour: figures.contour,
       surface: figures.surface,
       grid: { x: side, y: side },
-      key: () => "",
+      key: (handles) => this.mapKey(handles),
       views: ["surface"],
     });
     this.slope = slope.element;
@@ -81,7 +81,8 @@ class Regression {
     );
     this.guides = ["pred", "target"].map((name) => h("span", { class: `lv-guide lv-guide-${name}` }));
     this.main.overlay.append(...this.guides);
-    this.sliders = data.handleSpecs.map((spec) =>
+    const specs = data.handleSpecs.filter((spec) => spec.name in TRACKS);
+    this.sliders = specs.map((spec) =>
       slider({ area: this.main.overlay, spec, ...along(spec.name), className: `lv-${spec.name}`, end, move: (name, value) => this.move({ [name]: value }) }),
     );
     if (this.map) {
@@ -89,7 +90,7 @@ class Regression {
         area: this.map.overlay,
         name: "point",
         label: data.text.point,
-        specs: data.handleSpecs,
+        specs,
         className: "lv-point",
         place: (pred, target) => this.map.contour.place(pred, target),
         unplace: (left, top) => this.map.contour.unplace(left, top),
@@ -97,6 +98,11 @@ class Regression {
         end,
       });
     }
+  }
+
+  /** What the map depends on beside its loss. */
+  mapKey() {
+    return "";
   }
 
   move(values) {
@@ -176,7 +182,8 @@ class Regression {
     const near = Array.from(this.grid, (x) => Math.abs(x - target) <= reach);
     const highest = (array, size) => array.values.reduce((most, v, i) => (near[i % this.grid.length] && Number.isFinite(v) ? Math.max(most, size(v)) : most), 0);
     const top = highest(frame.arrays.curve, (v) => v) || 1;
-    this.curve.range("yaxis", -0.04 * top, top * FIT_SPARE);
+    const bottom = -highest(frame.arrays.curve, (v) => -v);
+    this.curve.range("yaxis", Math.min(-0.04 * top, bottom * FIT_SPARE), top * FIT_SPARE);
     if (this.derivative) {
       const steep = (highest(frame.arrays.derivative, Math.abs) || 1) * FIT_SPARE;
       this.derivative.range("yaxis", -steep, steep);

@@ -123,7 +123,7 @@ export class SceneSocket {
     for (const seq of this.flying.keys()) if (seq <= answer.seq) this.flying.delete(seq);
     this.state("live");
     this.send();
-    if (answer.error) this.error(answer.error);
+    if (answer.error) this.error(answer);
     else if (answer.seq > this.shown) {
       this.shown = answer.seq;
       this.frame(answer);
