@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lossviz.figures import COLOURS, DASHES, classes, comparison, critic, regression, slice, tasks, training
+from lossviz.figures import COLOURS, DASHES, classes, comparison, critic, regression, sequence, slice, tasks, training
 from lossviz.ui import WEB
 
 NAMES = [f"loss {i}" for i in range(8)]
@@ -26,6 +26,8 @@ def figures(count: int) -> dict[str, dict[str, Any]]:
     words = [*WORDS, "sample", "gradient"]
     made |= {f"critic.{name}": spec for name, spec in critic.figures(names, -4, 4, 8, 6, words).items()}
     made |= {f"tasks.{name}": spec for name, spec in tasks.figures(names, words[:5]).items()}
+    tokens = sequence.figures(dict(enumerate(names)), 6, words[:2])
+    made |= {f"sequence.{name}": spec for name, spec in tokens.items()}
     made |= {f"slice.{name}": spec for name, spec in slice.figures(names[0], -5, 5, WORDS[1:]).items()}
     made |= {f"training.{name}": spec for name, spec in training.curves(names, 10, CURVES).items()}
     made["comparison"] = comparison.overlay([(name, [0.0, 1.0], [0.5, 0.25]) for name in names], "epoch", "loss")

@@ -223,7 +223,8 @@ class Sequence {
     this.readings = [p, q, gradient];
     this.cellName = h("b");
     this.sides = [h("span"), h("span")];
-    return h("div", { class: "lv-sequence-readout" }, this.cellName, h("span", {}, this.sides[0], p, " − ", q, this.sides[1], " = ", gradient));
+    this.difference = h("span", {}, this.sides[0], p, " − ", q, this.sides[1], " = ", gradient);
+    return h("div", { class: "lv-sequence-readout" }, this.cellName, this.difference);
   }
 
   timeline() {
@@ -337,6 +338,7 @@ class Sequence {
     this.drawGrid(frame, gradient);
     this.drawShares(this.wants, frame.arrays[`wanted:${focus}`]?.values, frame.seq);
     this.drawPulls(gradient, frame.seq);
+    this.difference.hidden = !numbers;
     const divided = numbers?.tokens > 1;
     this.sides[0].textContent = divided ? "(" : "";
     this.sides[1].textContent = divided ? `) / ${numbers.tokens}` : "";
@@ -389,6 +391,7 @@ class Sequence {
       cell.dataset.sign = value < 0 ? "less" : "more";
       cell.textContent = signed(value);
     });
+    this.pulls.note.firstElementChild.hidden = !values;
     this.ends[0].textContent = digits(-this.scale);
     this.ends[1].textContent = digits(this.scale).replace(/^(?=\d)/, "+");
     grid.setAttribute("aria-label", `${caption.textContent}, −${digits(this.scale)} … ${digits(this.scale)}`);
