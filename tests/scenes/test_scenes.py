@@ -16,7 +16,7 @@ from lossviz.losses.entry import Choice, Flag, Loss, Number
 from lossviz.scenes import MAX_LOSSES, SCENES, Scene, get_scene
 from lossviz.scenes.classes import ARROW_ROWS, BATCH, EDGE, HEIGHT, MOST, SIDE
 from lossviz.scenes.regression import HIGH, LOW, TANGENT_REACH
-from lossviz.scenes.scene import Handle
+from lossviz.scenes.scene import Handle, Series
 
 EXACT = {"rtol": 1e-12, "atol": 1e-12, "equal_nan": True}
 REGRESSION, CLASSES = get_scene("regression"), get_scene("classes")
@@ -518,8 +518,10 @@ def test_handles_left_out_have_their_default_and_unknown_ones_are_named():
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.key)
 def test_every_handle_starts_inside_its_bounds(scene: Scene):
     for handle in scene.handles:
-        assert handle.parse(handle.default) == (handle.default if isinstance(handle, Handle) else list(handle.default))
-        assert 0 < handle.step <= handle.high - handle.low
+        default = handle.default
+        assert handle.parse(default) == (list(default) if isinstance(default, tuple) else default)
+        if isinstance(handle, Handle | Series):
+            assert 0 < handle.step <= handle.high - handle.low
 
 
 def test_an_unknown_scene_is_named_with_those_there_are():
