@@ -123,3 +123,23 @@ def test_a_library_without_the_loss_says_so(visit: Visit):
 def test_outside_the_domain_there_is_no_program_but_a_sentence(visit: Visit):
     page = visit("explore", loss="msle", pred="-1")
     assert not page.code and "pred at (0,) is -1, allowed: 0 or more" in page.tabs[0].info[0].value
+
+
+def test_a_typed_formula_is_a_program_and_needs_no_other_loss(visit: Visit):
+    page = visit("explore", scene="formula", loss="", formula="q * abs(pred - target)", values="0.5,1,1,1,1,1")
+    assert "Choose at least one loss" not in said(well(page))
+    program = page.code[0].value
+    assert "q = torch.tensor(0.5, dtype=pred.dtype)\nloss = q * torch.abs(pred - target)\n" in program
+    page.multiselect(key="losses").set_value(["mse"]).run()
+    assert address(well(page)) == {
+        "scene": "formula",
+        "loss": "mse",
+        "formula": "q * abs(pred - target)",
+        "values": "0.5,1,1,1,1,1",
+    }
+
+
+def test_a_formula_in_an_address_that_is_none_gets_a_sentence(visit: Visit):
+    page = visit("explore", scene="formula", formula="pred.__class__")
+    assert "Character 5 of the formula: '.' is not part of the language." in said(page)
+    assert "torch.abs(pred - target)**p / p" in page.code[0].value

@@ -7,6 +7,7 @@ const PAUSE_MS = 150;
 const KEEP_AFTER_MS = 700;
 const BEFORE_CARET = 36;
 const AFTER_CARET = 20;
+const MOST_BESIDE = 2;
 const OWN = "formula";
 
 const short = (value) => (Number.isInteger(value) && Math.abs(value) < 1000 ? String(value).replace("-", "−") : digits(value));
@@ -179,6 +180,7 @@ class Formula extends Regression {
       return h("div", { class: "lv-param" }, h("div", { class: "lv-param-head" }, ...control), extra);
     });
     this.parameters.replaceChildren(...made);
+    this.parameters.classList.toggle("lv-formula-many", names.length > MOST_BESIDE);
     for (const sync of this.syncs) sync();
   }
 
