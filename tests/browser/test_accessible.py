@@ -22,7 +22,8 @@ def test_axe_finds_nothing_serious(visit: Any, site: Any, path: str):
     for scheme in ("light", "dark"):
         page = visit(color_scheme=scheme).page(site.url + path)
         page.wait_for_selector(".lv-root [data-seq]", state="attached")
-        if "catalogue" not in path or "loss" in path:
+        if path not in ("/", "/catalogue"):
+            # Home moves by itself, and the gallery draws what comes into sight.
             settle(page)
         results = Axe().run(page, context={"include": [[".lv-root"]]})
         found += [
