@@ -27,7 +27,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,20 +43,19 @@ TESTS = "tests/losses"
 # Long: each names its change in full, so that it says nothing of another one.
 # ruff: noqa: E501
 EXPLAINED = {
-    "adaptive.py, _lambert [detach]": "Every caller detaches the losses that it is given.",
     "adaptive.py, _lambert: z = (0.5 * (losses.double() - tau) / lambda_).clamp(min=-1 / math.e) -> z = (0.5 * (losses.double() - tau) / lambda_).clamp(min=-1.1 / math.e)": "Below -1 / e the root is clamped to 0 as well, and the series gives -1.",
     "adversarial.py, _divergence: return (log_p.exp() * (log_p - log_q)).sum(-1) -> return (log_p.exp() * (log_p.detach() - log_q)).sum(-1)": "p times the slope of ln p is the slope of p, and those add up to 0.",
     "gan.py, _slope: leaf = x if x.requires_grad else x.clone().detach().requires_grad_() -> leaf = x if x.requires_grad else x.clone().requires_grad_()": "The copy of what needs no gradient needs none either.",
-    "joint.py, _divergence: return (log_p.exp() * (log_p - log_q)).sum(-1) -> return (log_p.exp() * (log_p.detach() - log_q)).sum(-1)": "p times the slope of ln p is the slope of p, and those add up to 0.",
-    "adversarial.py, _unit [detach]": "It is given directions, which need no gradient.",
     '_checks.py, check_distribution: check_where(f"the sum of {name}", total, (total - 1).abs() <= 1e-3, "1, since it holds probabilities") -> check_where(f"the sum of {name}", total, ((total - 1).abs() < 1e-3), "1, since it holds probabilities")': "No sum near 1 is off by 0.001 exactly: that has no short binary fraction.",
     "_checks.py, check_among: parts = torch.split(tensor.flatten(), 2**15) -> parts = torch.split(tensor.flatten(), 2)": "How many values are looked at together changes the time alone.",
+    "angular.py, _arcface_grad: straight = torch.where(turn > 0, math.cos(m), torch.ones_like(turn)) + turn * (towards * u).sum(-1, keepdim=True) -> straight = torch.where(turn > 0, math.cos(m), torch.ones_like(turn)) + (towards * u).sum(-1, keepdim=True)": "What points across has no part along u: the product is a rounding error.",
     "contrastive.py, _barlow_twins_grad: return (slope - slope.mean(0) - along) / _deviation(z, eps) -> return ((slope + slope.mean(0)) - along) / _deviation(z, eps)": "The slope is a mix of standardised columns, whose mean is 0.",
     "detection.py, _aspect: weight = penalty / (1 - _overlap(pred, target, eps) + penalty + eps) -> weight = penalty / (1 - _overlap(pred, target, eps) + penalty.detach() + eps)": "The weight is detached as a whole.",
     "detection.py, _ciou_grad: point = longer < _POINT -> point = (longer <= _POINT)": "Differs for a box of exactly 1e-30 alone, where both sides of the limit give 0 in all digits.",
     "divergences.py, _entropy_slope: return -_log(p) - (p >= torch.finfo(p.dtype).tiny).to(p.dtype) -> return -_log(p) - ((p > torch.finfo(p.dtype).tiny)).to(p.dtype)": "Differs for a probability of exactly 2.2e-308 alone, where the clamp's slope may be 0 or 1.",
     "divergences.py, _js_grad: held = (pred >= tiny).to(pred.dtype) - (middle >= tiny).to(pred.dtype) -> held = ((pred > tiny)).to(pred.dtype) - (middle >= tiny).to(pred.dtype)": "Differs for a probability of exactly 2.2e-308 alone, where the clamp's slope may be 0 or 1.",
     "multitask.py, _terms_by_losses: return weights.diag() + losses[:, None] * _weights_by_losses(losses=losses) -> return weights.diag() + _weights_by_losses(losses=losses)": "The slope of the weights, which are constants, is 0 with any factor.",
+    "multitask.py, _terms_by_losses: return weights.diag() + losses[:, None] * _weights_by_losses(losses=losses) -> return (weights.diag() - (losses[:, None] * _weights_by_losses(losses=losses)))": "The slope of the weights, which are constants, is 0 with either sign.",
     "multitask.py, gradnorm: return (weights * grad_norms - _norm_targets(losses, initial_losses, grad_norms, weights, alpha)).abs() -> return (weights * grad_norms - _norm_targets(losses, initial_losses, grad_norms, weights, alpha).detach()).abs()": "The targets come detached.",
     "segmentation.py, lovasz_softmax: return ((_pixel_weights(errors, mask) * errors).sum(-1) * _class_weights(mask, classes)).sum(-1) -> return ((_pixel_weights(errors, mask) * errors).sum(-1) * _class_weights(mask, classes).detach()).sum(-1)": "The weights of the classes are made of labels alone.",
     "sparse.py, _ranks: return torch.empty_like(losses).scatter(0, order, torch.arange(1, len(losses) + 1).to(losses)) -> return torch.empty_like(losses).scatter(0, order, torch.arange(1, len(losses) + 1.1).to(losses))": "One rank more than there are losses: scatter takes as many as it needs.",
@@ -143,10 +142,8 @@ class Entry:
     key: str
     module: str
     reached: frozenset[Definition]
-    with_slopes: frozenset[Definition]
-    """What autograd goes through: only there a detached term can be felt."""
-    still: frozenset[str]
-    """The inputs that have no gradient."""
+    moved: Mapping[Definition, frozenset[str]]
+    """What autograd goes through on its way back from ``fn``, with the arguments that it goes on to."""
     denominator: ast.expr
 
 
@@ -163,17 +160,18 @@ def entries_in(modules: dict[str, Module]) -> list[Entry]:
                 continue
             parts = {keyword.arg: keyword.value for keyword in call.keywords}
             evaluated = [parts[name] for name in EVALUATED if name in parts]
-            # A tuple of no names: nothing has a slope.
-            moved = any(ast.unparse(parts[name]) != "()" for name in ("differentiable", "models") if name in parts)
-            with_slopes = [parts["fn"]] if moved else []
-            still = words_in(modules, stem, parts["inputs"]) - words_in(modules, stem, parts["differentiable"])
+            moving = {
+                word
+                for name in ("differentiable", "models")
+                if name in parts
+                for word in words_in(modules, stem, parts[name])
+            }
             found.append(
                 Entry(
                     ast.literal_eval(parts["key"]),
                     stem,
                     frozenset(reach(modules, stem, evaluated)),
-                    frozenset(reach(modules, stem, with_slopes)),
-                    frozenset(still),
+                    way_back(modules, Definition(stem, ast.unparse(parts["fn"])), moving),
                     parts["denominator"],
                 )
             )
@@ -185,6 +183,37 @@ def words_in(modules: dict[str, Module], stem: str, node: ast.AST) -> set[str]:
     named = [modules[d.module].names[d.name] for d in reach(modules, stem, [node])]
     parts = [child for whole in (node, *named) for child in ast.walk(whole)]
     return {part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)}
+
+
+def way_back(modules: dict[str, Module], fn: Definition, moving: set[str]) -> dict[Definition, frozenset[str]]:
+    """The functions that a gradient goes through, from what ``fn`` calls with its moving arguments on."""
+    found: dict[Definition, set[str]] = {}
+    waiting = [(fn, moving)] if moving else []
+    while waiting:
+        definition, arguments = waiting.pop()
+        module = modules[definition.module]
+        node = module.names.get(definition.name)
+        if not isinstance(node, ast.FunctionDef) or arguments <= found.get(definition, set()):
+            continue
+        found.setdefault(definition, set()).update(arguments)
+        local = moving_names(node, found[definition])
+        for call in (part for statement in node.body for part in ast.walk(statement) if isinstance(part, ast.Call)):
+            if isinstance(call.func, ast.Name):
+                name = call.func.id
+                callee = module.imported.get(name, Definition(definition.module, name))
+                waiting.append((callee, moving_arguments(modules, callee, call, local)))
+    return {definition: frozenset(arguments) for definition, arguments in found.items() if arguments}
+
+
+def moving_arguments(modules: dict[str, Module], callee: Definition, call: ast.Call, moving: set[str]) -> set[str]:
+    """The names that the called function has for those of its arguments that move."""
+    node = modules[callee.module].names.get(callee.name) if callee.module in modules else None
+    if not isinstance(node, ast.FunctionDef):
+        return set()
+    names = [argument.arg for argument in (*node.args.args, *node.args.kwonlyargs)]
+    given = dict(zip(names, call.args, strict=False))
+    given |= {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg}
+    return {name for name, value in given.items() if moves(value, moving)}
 
 
 def reach(modules: dict[str, Module], stem: str, roots: Sequence[ast.AST]) -> set[Definition]:
@@ -247,17 +276,15 @@ _COMMUTES |= {"_overlap", "_dice_parts", "_jaccard_parts"}
 _CHECKS_OF_NUMBERS = {"check_between", "check_at_least", "check_above", "check_among"}
 _TAKES_NUMBERS = {"clamp", "full", "full_like", "new_full", "tensor", "pow"}
 _WITHOUT_SLOPE = {"argmax", "argmin", "argsort", "sign", "detach", "size", "numel", "isfinite", "zeros_like"}
-_WITHOUT_SLOPE |= {"ones_like", "shape", "dtype", "device", "ndim", "long", "bool", "round", "floor", "topk"}
-_STILL = {"target", "label", "labels", "mask", "lengths", "gains", "ranked", "ranks", "places", "order"}
-"""What helpers call that which no gradient goes to, so that detaching it changes nothing."""
+_WITHOUT_SLOPE |= {"ones_like", "shape", "dtype", "device", "ndim", "long", "bool", "round", "floor"}
 
 
-def changes(module: Module, node: ast.AST, still: frozenset[str] | None) -> Iterator[Change]:
-    """Every change of a function's body or of a constant; of what moves too, where ``still`` says what does not."""
+def changes(module: Module, node: ast.AST, moved: frozenset[str]) -> Iterator[Change]:
+    """Every change of a function's body or of a constant; of gradients too, where some of its arguments are moved."""
     for parent, child in evaluated(node):
         yield from changes_of(module, parent, child)
-    if still is not None and isinstance(node, ast.FunctionDef):
-        moving = moving_names(node, still)
+    if moved and isinstance(node, ast.FunctionDef):
+        moving = moving_names(node, moved)
         for part in node.body:
             yield from detachments(module, part, moving)
 
@@ -386,10 +413,9 @@ def shifted(number: float) -> str:
     return repr(number * 10) if 0 < abs(number) <= 0.01 else repr(number + 0.1)
 
 
-def moving_names(function: ast.FunctionDef, still: frozenset[str]) -> set[str]:
-    """The arguments and local variables that a gradient may go through."""
-    arguments = [*function.args.args, *function.args.kwonlyargs]
-    moving = {a.arg for a in arguments if a.annotation and ast.unparse(a.annotation) == "Tensor"} - still - _STILL
+def moving_names(function: ast.FunctionDef, moved: Iterable[str]) -> set[str]:
+    """The arguments that are moved, and the local variables that move with them."""
+    moving = set(moved)
     for node in ast.walk(function):
         if isinstance(node, ast.Assign) and moves(node.value, moving):
             moving |= {name.id for target in node.targets for name in ast.walk(target) if isinstance(name, ast.Name)}
@@ -406,12 +432,17 @@ def moves(node: ast.AST, moving: set[str]) -> bool:
 def differentiated(node: ast.AST) -> Iterable[ast.AST]:
     """The parts that a gradient may go on to."""
     match node:
-        case ast.Compare() | ast.Attribute(attr="shape" | "dtype" | "device" | "ndim") | ast.Raise() | ast.Constant():
+        case (
+            ast.Compare()
+            | ast.Attribute(attr="shape" | "dtype" | "device" | "ndim" | "indices")
+            | ast.Raise()
+            | ast.Constant()
+        ):
             return []
         case ast.Call() if called(node) in _WITHOUT_SLOPE:
             return []
-        case ast.Call(func=ast.Name(), args=args, keywords=keywords):
-            return [*args, *keywords]
+        case ast.Call() if called(node) == "grad" and not any(k.arg == "create_graph" for k in node.keywords):
+            return []
         case ast.Subscript(value=value):
             return [value]
         case ast.If(body=body, orelse=orelse):
@@ -437,7 +468,7 @@ def detachments(module: Module, node: ast.AST, moving: set[str]) -> Iterator[Cha
         yield from detachments(module, child, moving)
 
 
-def mutants_of(modules: dict[str, Module], definition: Definition, still: frozenset[str] | None) -> list[Mutant]:
+def mutants_of(modules: dict[str, Module], definition: Definition, moved: frozenset[str]) -> list[Mutant]:
     """Every mutant of a function or constant; none that does not parse or changes nothing."""
     module = modules[definition.module]
     node = module.names[definition.name]
@@ -445,7 +476,7 @@ def mutants_of(modules: dict[str, Module], definition: Definition, still: frozen
         return []
     return [
         mutant
-        for kind, expression, text in changes(module, node, still)
+        for kind, expression, text in changes(module, node, moved)
         if (mutant := mutant_of(module, definition, node, kind, expression, text))
     ]
 
@@ -475,12 +506,12 @@ def lines_of(module: Module, node: ast.AST) -> Iterator[tuple[int, int]]:
 
 def mutants_by_loss(modules: dict[str, Module], entries: Sequence[Entry]) -> dict[str, list[Mutant]]:
     """The mutants of all code that each loss reaches."""
-    known: dict[tuple[Definition, frozenset[str] | None], list[Mutant]] = {}
+    known: dict[tuple[Definition, frozenset[str]], list[Mutant]] = {}
     found: dict[str, list[Mutant]] = {}
     for entry in entries:
         found[entry.key] = []
         for definition in sorted(entry.reached, key=lambda d: (d.module, d.name)):
-            case = definition, entry.still if definition in entry.with_slopes else None
+            case = definition, entry.moved.get(definition, frozenset())
             if case not in known:
                 known[case] = mutants_of(modules, *case)
             found[entry.key] += known[case]
@@ -525,8 +556,12 @@ def draw(by_loss: dict[str, list[Mutant]], number: int, seed: int) -> list[tuple
 
 def explanation(mutant: Mutant) -> str:
     """Why no test can catch it; empty where nothing is known."""
-    group = f"{mutant.where.partition(':')[0]} [{mutant.kind}]"
-    return EXPLAINED.get(mutant.where, "") or EXPLAINED.get(group, "")
+    return EXPLAINED.get(mutant.where, "") or EXPLAINED.get(group_of(mutant), "")
+
+
+def group_of(mutant: Mutant) -> str:
+    """The name of all changes of this kind in the same function."""
+    return f"{mutant.where.partition(':')[0]} [{mutant.kind}]"
 
 
 # --- running tests
