@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 import torch
-from loss_samples import EVERY_SETTING, autograd, closed_form, coarse, sample_of
+from loss_samples import EVERY_SETTING, autograd, closed_form, coarse, draw, name_of, sample_of
 from sampling import Inputs, Random
 from test_catalogue import slope_by_logits
 from torch import Tensor
 from torch.nn.functional import normalize
 
 import lossviz
-from lossviz.losses import Loss, _embeddings
+from lossviz.losses import CATALOGUE, Loss, _embeddings
 
 SEEDS = range(8)
 ROWS = 6
@@ -122,3 +122,36 @@ def test_the_size_of_gradients_does_not_change_how_they_are_combined(size: float
     grads = Random(3, seed=4).reals(3, 4)
     for call in (loss.fn, loss.formula[-1].value):
         torch.testing.assert_close(call(grads=grads * size) / size, call(grads=grads), rtol=1e-9, atol=1e-12)
+
+
+NUMBER_AND_LABEL = {"regression", "nonnegative", "positive", "regression_batch", "nonnegative_batch"}
+EXACT = [loss for loss in CATALOGUE if loss.input_kind in NUMBER_AND_LABEL]
+
+
+@pytest.mark.parametrize("loss", EXACT, ids=name_of)
+def test_predictions_that_are_all_right_have_finite_slopes_that_agree(loss: Loss) -> None:
+    inputs, params = draw(loss, ROWS, seed=1), loss.resolve()
+    inputs["pred"] = inputs["target"].clone()
+    want = autograd(loss, inputs, params)
+    assert want["pred"].isfinite().all()
+    torch.testing.assert_close(closed_form(loss, inputs, params)["pred"], want["pred"], rtol=1e-9, atol=1e-12)
+    line = loss.derivation[-1].value(**inputs, **params)
+    torch.testing.assert_close(line, want["pred"], rtol=1e-9, atol=1e-12)
+
+
+def test_a_network_that_answers_everything_alike_has_no_worst_direction() -> None:
+    network = torch.nn.Linear(2, 3, dtype=torch.float64)
+    torch.nn.init.zeros_(network.weight)
+    inputs = {"model": network, "x": torch.ones(2, 2, dtype=torch.float64), "d0": torch.ones(2, 2, dtype=torch.float64)}
+    value, gradients = lossviz.value_and_grad("vat", inputs)
+    assert float(value) == pytest.approx(0.0, abs=1e-12)
+    assert all(gradient.isfinite().all() for gradient in gradients.values())
+
+
+def test_a_label_that_a_light_tail_rules_out_costs_without_end_where_the_logarithm_is_the_natural_one() -> None:
+    loss = lossviz.get("bi_tempered")
+    params = loss.resolve({"t1": 1.0, "t2": 0.8})
+    inputs = {"pred": torch.tensor([[0.0, 60.0, 0.0]], dtype=torch.float64), "target": torch.tensor([0])}
+    assert loss.fn(**inputs, **params).tolist() == [math.inf]
+    assert loss.formula[-1].value(**inputs, **params).tolist() == [math.inf]
+    assert closed_form(loss, inputs, params)["pred"].isfinite().all()
