@@ -16,7 +16,7 @@ PICTURES = ".js-plotly-plot:not(.lv-solid)"
 SETTLED = """async (pictures) => {
   const seqs = () => [...document.querySelectorAll(`output[data-loss], ${pictures}`)].map((e) => e.dataset.seq);
   let known, since = performance.now();
-  while (performance.now() - since < 300) {
+  while (performance.now() - since < 450) {
     await new Promise((resolve) => setTimeout(resolve, 20));
     const now = seqs();
     const same = now.length && now[0] && now.every((seq) => seq === now[0]);

@@ -34,7 +34,7 @@ def test_the_router_opens_at_home(visit: Visit):
         ({"pred": "NaN"}, ["Handle pred is nan; allowed"]),
         ({"loss": "huber", "huber__delta": "-1"}, ["huber.delta is -1, allowed: 0.01 to 100"]),
         ({"loss": "huber", "huber__delta": "[[["}, ["huber.delta is '[[[', allowed"]),
-        ({"scene": "classes", "label": "4"}, ["Handle label is 4; allowed: a number from 1 to 3."]),
+        ({"scene": "classes", "label": "11"}, ["Handle label is 11; allowed: a number from 1 to 10."]),
     ],
 )
 def test_a_bad_address_gets_a_sentence_and_a_page(visit: Visit, query: dict[str, str], sentences: list[str]):
