@@ -71,6 +71,10 @@ EXPLAINED = {
     "sequence.py, _ctc_line: return torch.where(total < _NEVER / 2, torch.full_like(total, math.inf), -total) -> return torch.where(total < _NEVER / 2.1, torch.full_like(total, math.inf), -total)": "Paths that exist lie far above the limit, those that do not far below it.",
     "semisupervised.py, entropy_min: return -(log_p.exp() * log_p).sum(-1) -> return -(log_p.exp() * log_p.detach()).sum(-1)": "p times the slope of ln p is the slope of p, and those add up to 0.",
     "sparse_maps.py, _bisected: above = relu(scores - low - step).pow(power).sum(-1, keepdim=True) >= 1 -> above = (relu(scores - low - step).pow(power).sum(-1, keepdim=True) > 1)": "Where the sum is exactly 1 the halving ends at the same threshold from the other side.",
+    "multitask.py, pcgrad: conflict = (along < 0) & others[j] -> conflict = ((along <= 0)) & others[j]": "At exactly 0 nothing is taken away either way.",
+    "noise_robust.py, _tempered_log_softmax: level = level + _newton_step(scores - level, t) -> level = level.detach() + _newton_step(scores - level, t)": "The level before the last step is made of scores without a gradient.",
+    "multiclass.py, brier: return (pred - is_label(pred, target).to(pred.dtype)).square().sum(-1) -> return (pred - is_label(pred, target).detach().to(pred.dtype)).square().sum(-1)": "Labels have no gradient.",
+    "segmentation.py, _jaccard_of_first: return 1 - left / (mask.sum(-1, keepdim=True) + (1 - ranked).cumsum(-1)) -> return 1 - left / (mask.sum(-1, keepdim=True) + (1 - ranked).cumsum(-1).detach())": "The mask has no gradient.",
 }
 """Changes that change no number, in full or as all those of one kind in a function, each with its reason."""
 
