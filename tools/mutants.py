@@ -48,6 +48,7 @@ EXPLAINED = {
     "gan.py, _slope: leaf = x if x.requires_grad else x.clone().detach().requires_grad_() -> leaf = x if x.requires_grad else x.clone().requires_grad_()": "The copy of what needs no gradient needs none either.",
     '_checks.py, check_distribution: check_where(f"the sum of {name}", total, (total - 1).abs() <= 1e-3, "1, since it holds probabilities") -> check_where(f"the sum of {name}", total, ((total - 1).abs() < 1e-3), "1, since it holds probabilities")': "No sum near 1 is off by 0.001 exactly: that has no short binary fraction.",
     "_checks.py, check_among: parts = torch.split(tensor.flatten(), 2**15) -> parts = torch.split(tensor.flatten(), 2)": "How many values are looked at together changes the time alone.",
+    "angular.py, _moved_cosine: return (angle + m).cos().where(angle <= math.pi - m, angle.cos() - m * math.sin(m)) -> return (angle + m).cos().where((angle < (math.pi - m)), angle.cos() - m * math.sin(m))": "At the angle pi - m itself, where the value jumps, rounding decides for either side.",
     "angular.py, _arcface_grad: straight = torch.where(turn > 0, math.cos(m), torch.ones_like(turn)) + turn * (towards * u).sum(-1, keepdim=True) -> straight = torch.where(turn > 0, math.cos(m), torch.ones_like(turn)) + (towards * u).sum(-1, keepdim=True)": "What points across has no part along u: the product is a rounding error.",
     "contrastive.py, _barlow_twins_grad: return (slope - slope.mean(0) - along) / _deviation(z, eps) -> return ((slope + slope.mean(0)) - along) / _deviation(z, eps)": "The slope is a mix of standardised columns, whose mean is 0.",
     "detection.py, _aspect: weight = penalty / (1 - _overlap(pred, target, eps) + penalty + eps) -> weight = penalty / (1 - _overlap(pred, target, eps) + penalty.detach() + eps)": "The weight is detached as a whole.",
@@ -57,11 +58,11 @@ EXPLAINED = {
     "multitask.py, _terms_by_losses: return weights.diag() + losses[:, None] * _weights_by_losses(losses=losses) -> return weights.diag() + _weights_by_losses(losses=losses)": "The slope of the weights, which are constants, is 0 with any factor.",
     "multitask.py, _terms_by_losses: return weights.diag() + losses[:, None] * _weights_by_losses(losses=losses) -> return (weights.diag() - (losses[:, None] * _weights_by_losses(losses=losses)))": "The slope of the weights, which are constants, is 0 with either sign.",
     "multitask.py, gradnorm: return (weights * grad_norms - _norm_targets(losses, initial_losses, grad_norms, weights, alpha)).abs() -> return (weights * grad_norms - _norm_targets(losses, initial_losses, grad_norms, weights, alpha).detach()).abs()": "The targets come detached.",
-    "segmentation.py, lovasz_softmax: return ((_pixel_weights(errors, mask) * errors).sum(-1) * _class_weights(mask, classes)).sum(-1) -> return ((_pixel_weights(errors, mask) * errors).sum(-1) * _class_weights(mask, classes).detach()).sum(-1)": "The weights of the classes are made of labels alone.",
     "sparse.py, _ranks: return torch.empty_like(losses).scatter(0, order, torch.arange(1, len(losses) + 1).to(losses)) -> return torch.empty_like(losses).scatter(0, order, torch.arange(1, len(losses) + 1.1).to(losses))": "One rank more than there are losses: scatter takes as many as it needs.",
     "multitask.py, _first_shares: return shares - shares.diag().diag() -> return (shares + shares.diag().diag())": "A gradient does not point against itself: the diagonal was clamped to 0 already.",
     "multitask.py, _nearest: weights = (weights + shares.min() * (goal - weights)).clamp(min=0) -> weights = (weights + shares.min() * (goal - weights)).clamp(min=0.1)": "Which corner leaves first: another path to the same point, as 160 random sets of up to 20 tasks showed.",
     "multitask.py, _nearest: weights = (weights + shares.min() * (goal - weights)).clamp(min=0) -> weights = (weights + shares.min()).clamp(min=0)": "Which corner leaves first: another path to the same point, as 160 random sets of up to 20 tasks showed.",
+    "multitask.py, _nearest: weights = (weights + shares.min() * (goal - weights)).clamp(min=0) -> weights = (weights + shares.min() * ((goal + weights))).clamp(min=0)": "Which corner leaves first: another path to the same point, as 160 random sets of up to 20 tasks showed.",
     "multitask.py, _nearest: shares = weights[out] / (weights - goal)[out] -> shares = weights[out]": "Which corner leaves first: another path to the same point, as 160 random sets of up to 20 tasks showed.",
     "noise_robust.py, _tempered_log_softmax: level = level + _newton_step(scores - level, t) -> level = level + _newton_step(scores - level.detach(), t)": "The steps before are made of detached scores: the level has no gradient.",
     "robust.py, log_cosh: near = (2 * (0.5 * residual.clamp(-1, 1)).sinh() ** 2).log1p() -> near = (2 * (0.5 * residual.clamp(-1, 1.1)).sinh() ** 2).log1p()": "Beyond 1 the other branch is taken; the clamp only keeps this one finite.",
@@ -73,8 +74,6 @@ EXPLAINED = {
     "sparse_maps.py, _bisected: above = relu(scores - low - step).pow(power).sum(-1, keepdim=True) >= 1 -> above = (relu(scores - low - step).pow(power).sum(-1, keepdim=True) > 1)": "Where the sum is exactly 1 the halving ends at the same threshold from the other side.",
     "multitask.py, pcgrad: conflict = (along < 0) & others[j] -> conflict = ((along <= 0)) & others[j]": "At exactly 0 nothing is taken away either way.",
     "noise_robust.py, _tempered_log_softmax: level = level + _newton_step(scores - level, t) -> level = level.detach() + _newton_step(scores - level, t)": "The level before the last step is made of scores without a gradient.",
-    "multiclass.py, brier: return (pred - is_label(pred, target).to(pred.dtype)).square().sum(-1) -> return (pred - is_label(pred, target).detach().to(pred.dtype)).square().sum(-1)": "Labels have no gradient.",
-    "segmentation.py, _jaccard_of_first: return 1 - left / (mask.sum(-1, keepdim=True) + (1 - ranked).cumsum(-1)) -> return 1 - left / (mask.sum(-1, keepdim=True) + (1 - ranked).cumsum(-1).detach())": "The mask has no gradient.",
 }
 """Changes that change no number, in full or as all those of one kind in a function, each with its reason."""
 
@@ -280,6 +279,7 @@ _COMMUTES |= {"_overlap", "_dice_parts", "_jaccard_parts"}
 _CHECKS_OF_NUMBERS = {"check_between", "check_at_least", "check_above", "check_among"}
 _TAKES_NUMBERS = {"clamp", "full", "full_like", "new_full", "tensor", "pow"}
 _WITHOUT_SLOPE = {"argmax", "argmin", "argsort", "sign", "detach", "size", "numel", "isfinite", "zeros_like"}
+_WITHOUT_SLOPE |= {"is_label", "_is_label", "one_hot", "_one_hot", "_is_class", "_masks", "_class_weights", "itself"}
 _WITHOUT_SLOPE |= {"ones_like", "shape", "dtype", "device", "ndim", "long", "bool", "round", "floor"}
 
 
