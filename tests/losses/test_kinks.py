@@ -155,3 +155,14 @@ def test_a_label_that_a_light_tail_rules_out_costs_without_end_where_the_logarit
     assert loss.fn(**inputs, **params).tolist() == [math.inf]
     assert loss.formula[-1].value(**inputs, **params).tolist() == [math.inf]
     assert closed_form(loss, inputs, params)["pred"].isfinite().all()
+
+
+def test_asl_keeps_its_digits_where_a_negative_is_surely_taken_for_a_positive() -> None:
+    """Up to where ``eps`` takes over: there 1 less the probability has lost half of its digits."""
+    loss = lossviz.get("asl")
+    params = loss.resolve({"clip": 0.0, "gamma_neg": 0.0, "gamma_pos": 0.0})
+    pred = torch.linspace(5, 18, 27, dtype=torch.float64).reshape(1, -1)
+    inputs = {"pred": pred, "target": torch.zeros_like(pred)}
+    want = torch.nn.functional.softplus(pred, threshold=100)
+    for found in (loss.fn(**inputs, **params), loss.formula[-1].value(**inputs, **params)):
+        torch.testing.assert_close(found, want, rtol=1e-12, atol=0)
