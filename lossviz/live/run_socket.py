@@ -79,11 +79,11 @@ async def _follow(socket: WebSocket, run_id: str, after: int, store: Store, queu
 
 async def _backfill(socket: WebSocket, run_id: str, after: int, store: Store) -> tuple[int, bool]:
     """Send what came after ``after``; return the last number sent, and whether the run is over."""
+    # Read before the points: a run that is over has no more of them, one that ends in between is asked about again.
+    run = await asyncio.to_thread(store.get, run_id)
     points = await asyncio.to_thread(store.points, run_id, after)
     for start in range(0, len(points), BACKFILL):
         await _send(socket, points[start : start + BACKFILL], None)
-    # Read after the points: a run that is over by now has no more of them.
-    run = await asyncio.to_thread(store.get, run_id)
     await _send(socket, [], run)
     return (points[-1].seq if points else after), run.over
 

@@ -275,3 +275,23 @@ def test_a_run_of_another_program_is_followed_to_its_end(
         other.finish(run.id, "done")
         follower.hear_until("done")
     assert follower.points == rows(other, run)
+
+
+def test_points_that_come_while_the_past_is_read_are_not_lost_with_the_end(
+    ours: Service, client: TestClient, token: str, other: Store, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(run_socket, "LOOK_AGAIN", 0.05)
+    run = stored(other, range(10))
+    reading = ours.store.points
+
+    def overtaken(*arguments: Any) -> Any:
+        points = reading(*arguments)
+        if not other.get(run.id).over:
+            other.append(run.id, [(0, 10, "train_loss", 0.25)])
+            other.finish(run.id, "done")
+        return points
+
+    monkeypatch.setattr(ours.store, "points", overtaken)
+    with Follower(client, token, run.id) as follower:
+        follower.hear_until("done")
+    assert follower.points == rows(other, run)
