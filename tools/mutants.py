@@ -63,22 +63,26 @@ EXPLAINED = {
     "multitask.py, pcgrad: square = (direction * direction).sum().clamp(min=torch.finfo(grads.dtype).tiny) -> square = (direction * direction).sum()": "A zero gradient gives 0 / 0 then, which is not below 0 either: it conflicts with none.",
     "multitask.py, _shortest_weights: chosen = [int(points.square().sum(-1).argmin())] -> chosen = [int(points.square().mean(-1).argmin())]": "The smallest sum has the smallest mean.",
     "ranking.py, _discounts: return 1 / (1 + ranks).log2() -> return 1.1 / (1 + ranks).log2()": "Gains are divided by the best order's gain: a common factor cancels.",
+    "multiclass.py, _weight_line: inverse = 1 / _effective_line(pred=pred, beta=beta, samples_per_class=samples_per_class) -> inverse = 1.1 / _effective_line(pred=pred, beta=beta, samples_per_class=samples_per_class)": "The weights are brought to a sum: a common factor cancels.",
     "multitask.py, _first_shares: return shares - shares.diag().diag() -> return (shares + shares.diag().diag())": "A gradient does not point against itself: the diagonal was clamped to 0 already.",
     "multitask.py, _nearest: weights = (weights + shares.min() * (goal - weights)).clamp(min=0) -> weights = (weights + shares.min() * (goal - weights)).clamp(min=0.1)": "Which corner leaves first: another path to the same point, as 160 random sets of up to 20 tasks showed.",
     "multitask.py, _nearest: weights = (weights + shares.min() * (goal - weights)).clamp(min=0) -> weights = (weights + shares.min()).clamp(min=0)": "Which corner leaves first: another path to the same point, as 160 random sets of up to 20 tasks showed.",
     "multitask.py, _nearest: weights = (weights + shares.min() * (goal - weights)).clamp(min=0) -> weights = (weights + shares.min() * ((goal + weights))).clamp(min=0)": "Which corner leaves first: another path to the same point, as 160 random sets of up to 20 tasks showed.",
     "multitask.py, _nearest: shares = weights[out] / (weights - goal)[out] -> shares = weights[out]": "Which corner leaves first: another path to the same point, as 160 random sets of up to 20 tasks showed.",
+    "noise_robust.py, bi_tempered: cross = (label * (log_label - log_forecast)).where(label > 0, 0) -> cross = (label * (log_label.detach() - log_forecast)).where(label > 0, 0)": "Labels have no gradient, smoothed or not.",
     "noise_robust.py, _tempered_log_softmax: level = level + _newton_step(scores - level, t) -> level = level + _newton_step(scores - level.detach(), t)": "The steps before are made of detached scores: the level has no gradient.",
     "robust.py, log_cosh: near = (2 * (0.5 * residual.clamp(-1, 1)).sinh() ** 2).log1p() -> near = (2 * (0.5 * residual.clamp(-1, 1.1)).sinh() ** 2).log1p()": "Beyond 1 the other branch is taken; the clamp only keeps this one finite.",
     "robust.py, _inside_by_residual: return 2 * residual / c**2 * (residual.abs() < c).to(pred.dtype) -> return 2 * residual / c**2 * ((residual.abs() <= c)).to(pred.dtype)": "At c itself either slope is right, and it is multiplied by 0.",
     "sequence.py, _ctc_states: return states, emit, (states != 0) & (place >= 2) & (states != states.roll(2, -1)) -> return states, emit, (states != 0) & ((place > 2)) & (states != states.roll(2, -1))": "The state at place 2 is a blank, which the first condition leaves out.",
     "sequence.py, _ctc_line: return torch.where(total < _NEVER / 2, torch.full_like(total, math.inf), -total) -> return torch.where(total < _NEVER / 2.1, torch.full_like(total, math.inf), -total)": "Paths that exist lie far above the limit, those that do not far below it.",
+    "segmentation.py, _jaccard_of_first [detach]": "It is made of labels and of an order, which have no gradient.",
     "semisupervised.py, entropy_min: return -(log_p.exp() * log_p).sum(-1) -> return -(log_p.exp() * log_p.detach()).sum(-1)": "p times the slope of ln p is the slope of p, and those add up to 0.",
+    "sparse_maps.py, _entmax15_root: spread = ordered.square().cumsum(-1) - k * mean.square() [detach]": "It is but compared with.",
     "sparse_maps.py, _bisected: above = relu(scores - low - step).pow(power).sum(-1, keepdim=True) >= 1 -> above = (relu(scores - low - step).pow(power).sum(-1, keepdim=True) > 1)": "Where the sum is exactly 1 the halving ends at the same threshold from the other side.",
     "multitask.py, pcgrad: conflict = (along < 0) & others[j] -> conflict = ((along <= 0)) & others[j]": "At exactly 0 nothing is taken away either way.",
     "noise_robust.py, _tempered_log_softmax: level = level + _newton_step(scores - level, t) -> level = level.detach() + _newton_step(scores - level, t)": "The level before the last step is made of scores without a gradient.",
 }
-"""Changes that change no number, in full or as all those of one kind in a function, each with its reason."""
+"""Changes that change no number, in full or as all of one kind in a statement or function, each with its reason."""
 
 
 # --- which code belongs to which loss
@@ -563,12 +567,13 @@ def draw(by_loss: dict[str, list[Mutant]], number: int, seed: int) -> list[tuple
 
 def explanation(mutant: Mutant) -> str:
     """Why no test can catch it; empty where nothing is known."""
-    return EXPLAINED.get(mutant.where, "") or EXPLAINED.get(group_of(mutant), "")
+    return next((EXPLAINED[name] for name in names_of(mutant) if name in EXPLAINED), "")
 
 
-def group_of(mutant: Mutant) -> str:
-    """The name of all changes of this kind in the same function."""
-    return f"{mutant.where.partition(':')[0]} [{mutant.kind}]"
+def names_of(mutant: Mutant) -> tuple[str, str, str]:
+    """Its own name, and those of all changes of its kind in the same statement and in the same function."""
+    function = mutant.where.partition(":")[0]
+    return mutant.where, f"{function}: {mutant.statement} [{mutant.kind}]", f"{function} [{mutant.kind}]"
 
 
 # --- running tests

@@ -206,3 +206,27 @@ def test_the_range_of_an_input_ends_where_the_entry_says(
         else:
             with pytest.raises(ValueError, match=rf"^{name}( at \(.*\))? is \S+, allowed: "):
                 loss.check(inputs | {name: changed}, params)
+
+
+@pytest.mark.parametrize("key", ["reconstruction", "vae_elbo"])
+@pytest.mark.parametrize("name", ["pred", "target"])
+def test_pixels_are_probabilities_where_their_cross_entropy_is_taken(key: str, name: str) -> None:
+    loss = lossviz.get(key)
+    inputs, params = draw(loss, 3), loss.resolve({"kind": "bce"})
+    for value in (0.0, 1.0, below(0.0), above(1.0)):
+        changed = inputs[name].clone()
+        changed.view(-1)[0] = value
+        if value in (0.0, 1.0):
+            loss.check(inputs | {name: changed}, params)
+        else:
+            with pytest.raises(ValueError, match=rf"^{name} at \(.*\) is \S+, allowed: 0 to 1$"):
+                loss.check(inputs | {name: changed}, params)
+
+
+def test_a_progress_that_only_the_temperature_makes_infinite_is_refused() -> None:
+    loss = lossviz.get("dwa")
+    one = torch.ones(2, dtype=torch.float64)
+    inputs = {"losses": one, "prev1": 5e307 * one, "prev2": one}
+    loss.check(inputs, loss.resolve({"temperature": 1.0}))
+    with pytest.raises(ValueError, match=r"^prev2 at \(0,\) is 1, allowed: large enough"):
+        loss.check(inputs, loss.resolve({"temperature": 0.1}))

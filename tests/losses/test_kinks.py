@@ -166,3 +166,13 @@ def test_asl_keeps_its_digits_where_a_negative_is_surely_taken_for_a_positive() 
     want = torch.nn.functional.softplus(pred, threshold=100)
     for found in (loss.fn(**inputs, **params), loss.formula[-1].value(**inputs, **params)):
         torch.testing.assert_close(found, want, rtol=1e-12, atol=0)
+
+
+def test_stirling_begins_just_above_one() -> None:
+    loss = lossviz.get("poisson_nll")
+    params = loss.resolve({"full": "stirling"})
+    target = torch.tensor([0.0, 1.0, 1.0001, 1.05, 2.0], dtype=torch.float64)
+    inputs = {"pred": torch.linspace(-1, 1, 5, dtype=torch.float64), "target": target}
+    want = torch.nn.functional.poisson_nll_loss(*inputs.values(), full=True, reduction="none")
+    torch.testing.assert_close(loss.fn(**inputs, **params), want)
+    torch.testing.assert_close(loss.formula[-1].value(**inputs, **params), want)

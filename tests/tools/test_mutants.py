@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.mutants import EXPLAINED, Module, Mutant, draw, entries_in, group_of, modules_in, mutants_by_loss
+from tools.mutants import EXPLAINED, Module, Mutant, draw, entries_in, modules_in, mutants_by_loss, names_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -152,7 +152,7 @@ def test_texts_defaults_errors_and_constants_of_the_gradient_are_left_alone(samp
 def test_every_explanation_is_of_a_change_that_can_be_made() -> None:
     modules = modules_in(ROOT)
     mutants = {mutant for own in mutants_by_loss(modules, entries_in(modules)).values() for mutant in own}
-    assert set(EXPLAINED) <= {mutant.where for mutant in mutants} | {group_of(mutant) for mutant in mutants}
+    assert set(EXPLAINED) <= {name for mutant in mutants for name in names_of(mutant)}
 
 
 def test_the_draw_depends_on_the_seed_alone_and_covers_every_loss(sample: dict[str, Module]) -> None:
