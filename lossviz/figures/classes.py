@@ -19,6 +19,7 @@ def figures(names: Sequence[str], words: Sequence[str], count: int = 3) -> dict[
     a_class, gradient, loss = words
     height = sqrt(3) / 2
     hidden = {"visible": False, "fixedrange": True}
+    corners = [[0, 0], [1, 0], [0.5, height]]
     contour = {
         "type": "contour",
         "z": [],
@@ -28,14 +29,14 @@ def figures(names: Sequence[str], words: Sequence[str], count: int = 3) -> dict[
         "ncontours": 16,
         "line": {"width": 0.6, "color": "rgba(255,255,255,.55)"},
         "colorbar": {**bar(), "orientation": "h", "x": 0.5, "y": 0, "yanchor": "top", "len": 0.7},
-        "connectgaps": False,
+        "meta": {"clip": corners},
         "hoverinfo": "skip",
     }
     outline = {
         "type": "scatter",
         "mode": "lines",
-        "x": [0, 1, 0.5, 0],
-        "y": [0, 0, height, 0],
+        "x": [x for x, _ in (*corners, corners[0])],
+        "y": [y for _, y in (*corners, corners[0])],
         "line": {"color": "@muted", "width": 1.5},
         "hoverinfo": "skip",
     }

@@ -14,7 +14,7 @@ from lossviz import value_and_grad
 from lossviz.losses import CATALOGUE, get
 from lossviz.losses.entry import Choice, Flag, Loss, Number
 from lossviz.scenes import MAX_LOSSES, SCENES, Scene, get_scene
-from lossviz.scenes.classes import ARROW_ROWS, BATCH, EDGE, HEIGHT, MOST, SIDE
+from lossviz.scenes.classes import ARROW_ROWS, BATCH, EDGE, HEIGHT, MOST, RIM, SIDE
 from lossviz.scenes.regression import HIGH, LOW, TANGENT_REACH
 from lossviz.scenes.scene import Handle, Series
 
@@ -250,8 +250,8 @@ def test_simplex_surface_equals_evaluations_point_by_point(loss: Loss, params: d
             second = j / (SIDE - 1) - third / 2
             probs = [1 - second - third, second, third]
             drawn = surface[i, j].item()
-            assert math.isnan(drawn) == (min(probs) < -1e-9), probs
-            if min(probs) < -1e-9:
+            assert math.isnan(drawn) == (min(probs) < -RIM), probs
+            if min(probs) < -RIM:
                 continue
             kept = [max(p, EDGE) for p in probs]
             value = loss.fn(**row(loss, [p / sum(kept) for p in kept], label - 1), **params).item()

@@ -17,7 +17,7 @@ export function frozen(element) {
     }
     const style = getComputedStyle(source);
     const drawn = source instanceof SVGElement && !(source instanceof SVGSVGElement);
-    const names = drawn ? [...KEEP, "stroke-width", "stroke-dasharray", "font-size", "font-family", "font-weight", "text-anchor", "clip-path", "vector-effect"] : Array.from(style);
+    const names = drawn ? [...KEEP, "stroke-width", "stroke-dasharray", "font-size", "font-family", "font-weight", "text-anchor", "clip-path", "vector-effect", "fill-rule"] : Array.from(style);
     to[i].setAttribute("style", names.map((name) => `${name}:${style.getPropertyValue(name)}`).join(";"));
   });
   return copy;

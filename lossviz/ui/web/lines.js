@@ -1,5 +1,7 @@
 // The lines, points, arrows and bars of a picture, drawn over Plotly's axes: a path costs a tenth of a Plotly trace.
 
+import { levelLines, levelsOf } from "./levels.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 const FAR = 1e4;
 const HEAD = 4.2;
@@ -15,7 +17,7 @@ function svg(tag, attributes, parent) {
 
 const tenth = (pixels) => Math.round(10 * Math.min(FAR, Math.max(-FAR, pixels))) / 10;
 
-/** Draws traces of type scatter (lines, markers, or arrows between nulls) and bar where `place(x, y)` says. */
+/** Draws traces of type scatter (lines, markers, or arrows between nulls), bar and contour where `place(x, y)` says. */
 export class LineLayer {
   constructor(element) {
     const clip = `lv-clip-${(clips += 1)}`;
@@ -27,12 +29,16 @@ export class LineLayer {
     this.shapes = [];
   }
 
-  draw(traces, place, { left, top, width, height }) {
+  /** `revision` changes with maps and axes, and with it the level lines. */
+  draw(traces, place, { left, top, width, height }, revision) {
     for (const [name, value] of Object.entries({ x: left, y: top, width, height })) this.window.setAttribute(name, value);
     traces.forEach((trace, i) => {
       this.shapes[i] ??= svg("g", {}, trace.cliponaxis === false ? this.over : this.inside);
       const group = this.shapes[i];
-      if (trace.type === "bar") bars(group, trace, place);
+      if (trace.type === "contour") {
+        if (group.lvRevision !== revision) contour(group, trace, place, { left, top, width, height });
+        group.lvRevision = revision;
+      } else if (trace.type === "bar") bars(group, trace, place);
       else if (trace.marker?.symbol === "arrow") arrows(group, trace, place);
       else {
         if (trace.mode.includes("lines")) line(group, trace, place);
@@ -60,8 +66,30 @@ function line(group, { x, y, line: style, opacity = 1 }, place) {
   }
   const shape = only(group, "path");
   shape.setAttribute("d", path);
-  shape.style.cssText = `stroke:${style.color};stroke-width:${style.width};opacity:${opacity};stroke-linejoin:round`;
-  if (style.dash && style.dash !== "solid") shape.setAttribute("stroke-dasharray", style.dash.replaceAll("px", ""));
+  stroke(shape, style, opacity);
+}
+
+function stroke(shape, { color, width, dash }, opacity = 1) {
+  shape.style.cssText = `stroke:${color};stroke-width:${width};opacity:${opacity};stroke-linejoin:round`;
+  if (dash && dash !== "solid") shape.setAttribute("stroke-dasharray", dash.replaceAll("px", ""));
+}
+
+/** Level lines; where the map has a shape, the rest is covered. */
+function contour(group, { x, y, z, contours, ncontours, line: style, meta }, place, { left, top, width, height }) {
+  const shape = only(group, "path");
+  stroke(shape, style);
+  if (meta?.clip) {
+    const cover = only(group, "path", 1);
+    const hole = meta.clip.map((corner) => place(...corner).map(tenth).join(" ")).join("L");
+    cover.setAttribute("d", `M${left} ${top}h${width}v${height}h${-width}ZM${hole}Z`);
+    cover.setAttribute("class", "lv-cover");
+  }
+  if (!z.length) return shape.setAttribute("d", "");
+  const xs = Array.from(x, (at) => place(at, y[0])[0]);
+  const ys = Array.from(y, (at) => place(x[0], at)[1]);
+  const { start, end, size } = contours;
+  const levels = start == null ? levelsOf(z, ncontours) : [start, size, 1 + Math.round((end - start) / size)];
+  shape.setAttribute("d", levelLines(z, xs, ys, levels, Boolean(style.dash)));
 }
 
 function markers(group, { x, y, marker }, place) {
@@ -91,6 +119,7 @@ function bars(group, { x, y, offset, width, line: style }, place) {
     bar.style.cssText = `fill:${style.color};fill-opacity:.3;stroke:${style.color};stroke-width:${style.width}`;
     if (style.dash !== "solid") bar.setAttribute("stroke-dasharray", style.dash.replaceAll("px", ""));
   });
+  for (const gone of [...group.querySelectorAll("rect")].slice(x.length)) gone.remove();
 }
 
 /** From each point to the next one, with a head at the end unless the step is too short to see. */

@@ -1,5 +1,6 @@
 // Plotly: loaded once a page, dressed in the theme of the moment, drawn from typed arrays.
 
+import { spanOf } from "./levels.js";
 import { LineLayer } from "./lines.js";
 
 let loading;
@@ -79,7 +80,8 @@ const CONFIG = { displayModeBar: false, responsive: false, staticPlot: false, do
 
 /**
  * One picture. Axes and maps are Plotly's; lines, points, arrows and bars are a layer of our own over them, so that a
- * drag redraws no more than what moves. Indices are those of the spec's traces.
+ * drag redraws no more than what moves. A contour is both: Plotly's map with level lines of ours. Indices are those of
+ * the spec's traces.
  */
 export class Picture {
   constructor(Plotly, element, spec) {
@@ -109,6 +111,10 @@ export class Picture {
     return this.flat && (trace.type === "scatter" || trace.type === "bar");
   }
 
+  isOverlaid(trace) {
+    return this.isLine(trace) || trace.type === "contour";
+  }
+
   /** Draw everything again with the next frame: another theme or size. */
   redraw() {
     this.stale = true;
@@ -132,17 +138,17 @@ export class Picture {
     this.stale = false;
     this.revision = (this.revision ?? 0) + 1;
     const layout = { ...dress(this.layout, this.tokens), width, height, autosize: false, datarevision: this.revision };
-    const rest = this.data.filter((trace) => !this.isLine(trace)).map((trace) => dressTrace(trace, this.tokens));
+    const rest = this.data.filter((trace) => !this.isLine(trace) && trace.contours?.coloring !== "none").map((trace) => dressTrace(heatMap(trace), this.tokens));
     this.Plotly.react(this.element, rest.length ? rest : [{ type: "scatter", x: [], y: [] }], layout, CONFIG);
-    if (!this.lines && this.data.some((trace) => this.isLine(trace))) this.lines = new LineLayer(this.element);
+    if (!this.lines && this.data.some((trace) => this.isOverlaid(trace))) this.lines = new LineLayer(this.element);
     this.drawn?.();
   }
 
   drawLines() {
     const { xaxis, yaxis } = this.element._fullLayout;
-    const traces = this.data.filter((trace) => this.isLine(trace)).map((trace) => dressTrace(trace, this.tokens));
+    const traces = this.data.filter((trace) => this.isOverlaid(trace)).map((trace) => dressTrace(trace, this.tokens));
     const area = { left: xaxis._offset, top: yaxis._offset, width: xaxis._length, height: yaxis._length };
-    this.lines.draw(traces, (x, y) => this.place(x, y), area);
+    this.lines.draw(traces, (x, y) => this.place(x, y), area, this.revision);
   }
 
   /** Pixels inside the element for a point of the data, and back. */
@@ -178,6 +184,14 @@ function dressTrace(trace, tokens) {
     dressed[name] = "xyz".includes(name) || name === "text" ? part : dress(part, tokens);
   }
   return dressed;
+}
+
+/** The map of a contour without its lines: Plotly takes longest for those, and for smoothing in any other way. */
+function heatMap(trace) {
+  if (trace.type !== "contour") return trace;
+  const { contours, ncontours, line, connectgaps, ...map } = trace;
+  const [zmin, zmax] = spanOf(trace.z);
+  return { zmin, zmax, ...map, type: "heatmap", zsmooth: "fast" };
 }
 
 /** Rows of a flat array as typed views, which Plotly draws without a copy. */
