@@ -31,6 +31,12 @@ PROPERTY_HELP = (
     "such as convex (yes is meant), robust=no or proper=none (not applicable); may be repeated, all have to fit; "
     f"NAME is one of {', '.join(PROPERTIES)}"
 )
+FORMULA_HELP = (
+    "a loss of your own of pred and target, such as 'abs(pred - target)**p / p' with --param formula.p=1.5; may be "
+    "repeated: the second one is formula#2"
+)
+NARROW = 40
+"""Characters of a formula where it stands in a line with others."""
 OWNER = "cli"
 START = time.perf_counter()
 
@@ -110,7 +116,7 @@ def runs(options: argparse.Namespace) -> int:
         return 0
     for run in found:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.created))
-        names = ", ".join(choice.label() for choice in run.spec.losses)
+        names = ", ".join(choice.label(NARROW) for choice in run.spec.losses)
         print(f"{run.id}  {when}  {run.status:<11}  {run.step:>6,} of {run.total_steps:,}  {run.spec.model}: {names}")
     if not found:
         print("There are no runs yet; `lossviz train --losses mse` makes one.")
@@ -283,6 +289,8 @@ def _json_line(spec: "RunSpec", content: dict[str, Any]) -> None:
 
 
 def _text_line(spec: "RunSpec", content: dict[str, Any]) -> None:
+    from lossviz.runs.spec import shortened
+
     match content["event"]:
         case "started":
             print(f"Run {content['run']} on {content['device']}, {content['total_steps']:,} steps.")
@@ -290,7 +298,8 @@ def _text_line(spec: "RunSpec", content: dict[str, Any]) -> None:
                 print(f"  {label}: {bridge}")
         case "point" if content["metric"] == "test_accuracy":
             epoch = math.ceil(content["step"] / spec.steps_per_epoch)
-            print(f"Epoch {epoch:>3} of {spec.epochs}  {content['loss']:<20} test accuracy {content['value']:.4f}")
+            name = shortened(content["loss"], NARROW)
+            print(f"Epoch {epoch:>3} of {spec.epochs}  {name:<20} test accuracy {content['value']:.4f}")
         case "note" | "stopped":
             print(content["message"])
         case "done":
@@ -316,11 +325,18 @@ def _ready(spec: "RunSpec") -> "Dataset":
 
 
 def _spec(options: argparse.Namespace) -> dict[str, Any]:
+    from lossviz.language import KEY
     from lossviz.runs.spec import distinct
 
-    keys = [key.strip() for key in options.losses.split(",")]
+    entries: list[dict[str, Any]] = [{"key": key.strip(), "params": {}} for key in (options.losses or "").split(",")]
+    typed = [{"key": KEY, "formula": text, "params": {}} for text in options.formula]
+    entries = [*entries, *typed] if options.losses is not None else typed
+    if not entries:
+        raise ValueError(
+            "there is nothing to train with: choose losses with --losses, or type one with --formula"
+        )
+    keys = [entry["key"] for entry in entries]
     labels = distinct(keys)
-    params: list[dict[str, Any]] = [{} for _ in keys]
     for text in options.param:
         name, equals, value = text.partition("=")
         loss, dot, param = name.rpartition(".")
@@ -329,10 +345,10 @@ def _spec(options: argparse.Namespace) -> dict[str, Any]:
             allowed = f"it must read like huber.delta=0.5 and name one of {', '.join(labels)}"
             raise ValueError(f"--param is {text[:60]!r}; {allowed}")
         for place in members:
-            params[place][param] = _value(value)
+            entries[place]["params"][param] = _value(value)
     chosen = ("model", "optimizer", "learning_rate", "batch_size", "epochs", "seed")
     given = {name: getattr(options, name) for name in chosen if getattr(options, name) is not None}
-    return {"losses": [{"key": key, "params": p} for key, p in zip(keys, params, strict=True)], **given}
+    return {"losses": entries, **given}
 
 
 def _value(text: str) -> object:
@@ -392,7 +408,8 @@ def _parser() -> argparse.ArgumentParser:
     for command in (listing, past, training):
         command.add_argument("--json", action="store_true", help="print JSON")
 
-    training.add_argument("--losses", required=True, help="1 to 8 of them, such as cross_entropy,mse")
+    training.add_argument("--losses", help="1 to 8 of them, such as cross_entropy,mse")
+    training.add_argument("--formula", action="append", default=[], help=FORMULA_HELP, metavar="TEXT")
     training.add_argument("--param", action="append", default=[], help="such as huber.delta=0.5; may be repeated")
     training.add_argument("--model", help="softmax (default), mlp or cnn")
     training.add_argument("--optimizer", help="adam (default), sgd or momentum")

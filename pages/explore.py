@@ -8,8 +8,9 @@ from lossviz.losses import CATALOGUE, get
 from lossviz.scenes import SCENES, get_scene
 from lossviz.scenes.state import State, parse
 from lossviz.ui.code import write_code
-from lossviz.ui.explore import stage, write_query
+from lossviz.ui.explore import leaving, stage, write_query
 from lossviz.ui.frame import alone
+from lossviz.ui.training import address, trainable
 from lossviz.ui.words import tr
 
 state, problems = parse(st.query_params.to_dict(), CATALOGUE)
@@ -74,7 +75,7 @@ st.markdown(f"**{tr(state.scene.task)}**")
 for problem in problems:
     st.warning(problem, icon=":material/error:")
 if state.losses or state.scene.own:
-    stage(state, present=present)
+    stage(state, present=present, more={"go": address(trainable(state))} if leaving() else {})
     if not present:
         about(state)
 else:

@@ -5,7 +5,7 @@ import streamlit as st
 from lossviz.live.service import service
 from lossviz.runs import ARTICLE, RunSpec, StoreError
 from lossviz.ui.components import person
-from lossviz.ui.training import OPENING, bridges, fill_form, follow, form, is_article, opening_with, preview
+from lossviz.ui.training import bridges, fill_form, follow, form, is_article, open_form, preview
 from lossviz.ui.words import tr
 
 ours = service()
@@ -16,10 +16,7 @@ if run_id := st.query_params.get("run"):
         missing = run.deleted is not None
     except KeyError:
         missing = True
-if wanted_loss := st.query_params.pop("loss", None):
-    fill_form(opening_with(wanted_loss))
-elif "losses" not in st.session_state:
-    fill_form(run.spec if run else OPENING)
+problem = open_form(run)
 
 with st.sidebar:
     st.button(
@@ -44,9 +41,11 @@ if pressed:
     except (ValueError, StoreError) as error:
         st.error(str(error), icon=":material/error:")
     else:
-        st.query_params["run"] = run.id
+        st.query_params.from_dict({"run": run.id})
         missing = False
 
+if problem:
+    st.warning(problem, icon=":material/error:")
 if ours.queue.problem:
     st.error(ours.queue.problem, icon=":material/error:")
 if missing:

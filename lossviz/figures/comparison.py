@@ -1,6 +1,7 @@
 """Several runs in one picture: whole curves, drawn once."""
 
 from collections.abc import Sequence
+from html import escape
 
 from lossviz.figures.style import Spec, layout
 
@@ -14,7 +15,8 @@ def overlay(lines: Sequence[tuple[str, Sequence[float], Sequence[float]]], x: st
         {
             "type": "scatter",
             "mode": "lines+markers" if len(xs) < 30 else "lines",
-            "name": name,
+            # Plotly reads names as HTML, and a formula may compare.
+            "name": escape(name, quote=False),
             "x": list(xs),
             "y": list(ys),
             "line": {

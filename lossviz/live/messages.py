@@ -10,11 +10,11 @@ from typing import Any, TypeVar, cast
 
 import torch
 
+from lossviz.language import FormulaError
 from lossviz.losses import CATALOGUE
 from lossviz.losses.entry import Loss
 from lossviz.losses.proof import Proof
 from lossviz.scenes import EVERY_SCENE, Frame, Scene, get_scene
-from lossviz.scenes.language import FormulaError
 from lossviz.scenes.state import plain
 
 T = TypeVar("T")

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 
+from lossviz import language
 from lossviz.runs import pace
 
 Recipe = Literal["mnist"]
@@ -41,16 +42,31 @@ _FIELDS = (
 
 @dataclass(frozen=True, slots=True)
 class LossChoice:
-    """A loss by its key, with the parameters that differ from its defaults (or all of them)."""
+    """A loss by its key, with the parameters that differ from its defaults (or all of them).
+
+    A typed formula has the key ``formula``, its text in ``formula``, and all of its parameters.
+    """
 
     key: str
     params: Mapping[str, ParamValue]
+    formula: str = ""
 
-    def label(self) -> str:
-        """The loss as people read it: ``huber`` or ``huber (delta=0.5)``."""
+    @property
+    def name(self) -> str:
+        """The loss's key, or what was typed."""
+        return self.formula or self.key
+
+    def label(self, most: int = language.MOST_CHARACTERS) -> str:
+        """The loss as people read it, a formula with at most so many characters: ``huber (delta=0.5)``."""
+        name = shortened(self.name, most)
         if not self.params:
-            return self.key
-        return f"{self.key} ({', '.join(f'{name}={value}' for name, value in self.params.items())})"
+            return name
+        return f"{name} ({', '.join(f'{param}={value}' for param, value in self.params.items())})"
+
+    def to_json(self) -> dict[str, Any]:
+        """The choice as JSON values."""
+        typed = {"formula": self.formula} if self.formula else {}
+        return {"key": self.key, "params": dict(self.params), **typed}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +114,14 @@ class RunSpec:
         return self.steps_per_epoch * self.epochs
 
     def labels(self) -> tuple[str, ...]:
-        """One distinct name per member: the loss's key, with ``#2``, ``#3`` for one that is entered again."""
-        return distinct([choice.key for choice in self.losses])
+        """One distinct name per member: the loss's name, with ``#2``, ``#3`` for one that is entered again."""
+        return distinct([choice.name for choice in self.losses])
 
     def to_json(self) -> dict[str, Any]:
         """The spec as JSON values; ``RunSpec.parse`` reads it back."""
         return {
             "recipe": self.recipe,
-            "losses": [{"key": choice.key, "params": dict(choice.params)} for choice in self.losses],
+            "losses": [choice.to_json() for choice in self.losses],
             "model": self.model,
             "optimizer": self.optimizer,
             "learning_rate": self.learning_rate,
@@ -149,6 +165,11 @@ class RunSpec:
         )
 
 
+def shortened(name: str, most: int) -> str:
+    """The name of a loss in at most so many characters."""
+    return name if len(name) <= most else name[: most - 1].rstrip() + "…"
+
+
 def distinct(keys: Sequence[str]) -> tuple[str, ...]:
     """The keys, with ``#2``, ``#3`` at those that have come before."""
     seen = [keys[: place + 1].count(key) for place, key in enumerate(keys)]
@@ -177,7 +198,7 @@ def _one_of(value: object, allowed: Iterable[str], what: str) -> str:
         return value
     near = difflib.get_close_matches(value, names, n=1) if isinstance(value, str) else []
     hint = f" (did you mean {near[0]}?)" if near else ""
-    raise ValueError(f"unknown {what} {_shown(value)}{hint}; allowed: {', '.join(names)}")
+    raise ValueError(f"unknown {what} {_shown(value)}{hint}; allowed: {', '.join(names) or 'none'}")
 
 
 def _whole(value: object, name: str, low: int, high: int) -> int:
@@ -204,12 +225,34 @@ def _losses(value: object) -> tuple[LossChoice, ...]:
 def _loss(value: object) -> LossChoice:
     fields = _object(value, "each loss")
     for name in fields:
-        _one_of(name, ("key", "params"), "field of a loss")
+        _one_of(name, ("key", "params", "formula"), "field of a loss")
     key = fields.get("key")
     if not isinstance(key, str) or not 1 <= len(key) <= 64:
         raise ValueError(f"a loss's key is {_shown(key)}; it must be a name such as 'mse'")
     params = _object(fields.get("params", {}), f"params of {key}")
+    if key == language.KEY:
+        return _typed(fields.get("formula"), params)
+    if "formula" in fields:
+        raise ValueError(f"{key} comes with a formula; allowed: a formula with the key {language.KEY!r}")
     return LossChoice(key, {name: _param(entry, f"{key}.{name}") for name, entry in params.items()})
+
+
+def _typed(text: object, params: Mapping[str, object]) -> LossChoice:
+    """A typed formula, by the language's own parser and within its limits."""
+    if not isinstance(text, str):
+        example = "{'key': 'formula', 'formula': 'abs(pred - target)**p', 'params': {'p': 1.5}}"
+        raise ValueError(f"a formula is {_shown(text)}; it must be a text, as in {example}")
+    names = language.parse(text).parameters
+    for name in params:
+        _one_of(name, names, "parameter of the formula")
+    return LossChoice(language.KEY, {name: _number(params.get(name, language.START), name) for name in names}, text)
+
+
+def _number(value: object, name: str) -> float:
+    bound = language.LARGEST_VALUE
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -bound <= value <= bound:
+        raise ValueError(f"formula.{name} is {_shown(value)}; it must be a number from {-bound:g} to {bound:g}")
+    return float(value)
 
 
 def _param(value: object, name: str) -> ParamValue:

@@ -1,40 +1,84 @@
 """Your own loss: a typed formula of one prediction and one label, beside losses of the catalogue.
 
 The formula comes first everywhere, under the key ``formula``; arrays are those of the scene `regression`, with one row
-more. ``told`` holds ``parameters``, the names that the places of the handle ``values`` have, ``mathml``, how the text
-was understood, and with the view ``checks`` what `refute` found. What is not finite is NaN.
+more. ``told`` holds ``parameters``, the names that the places of the handle ``values`` have, ``ranges``, where their
+sliders begin and end and how they are spaced, ``mathml``, how the text was understood, and with the view ``checks``
+what `refute` found. What is not finite is NaN.
 """
 
+import re
+import reprlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, astuple, dataclass, replace
 from functools import lru_cache
 from math import isfinite
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from latex2mathml.converter import convert
-from torch import Tensor
 
+from lossviz.language import KEY, LARGEST_VALUE, MOST_CHARACTERS, MOST_IN_A_NAME, MOST_PARAMETERS, START, to_latex
 from lossviz.losses import value_and_grad
-from lossviz.losses.entry import Code, Inputs, Line, Loss, Number, Properties, number_of_values
-from lossviz.losses.entry import Params as LossParams
+from lossviz.losses.entry import Loss
+from lossviz.losses.typed import parameter, typed_loss, understood
 from lossviz.scenes import regression
-from lossviz.scenes.language import MOST_CHARACTERS, MOST_PARAMETERS, Formula, evaluate, parse, to_latex, to_pytorch
 from lossviz.scenes.refute import refute
 from lossviz.scenes.regression import REGRESSION
 from lossviz.scenes.scene import Frame, Params, Scene, Series, Text, Values
 
-KEY = "formula"
-LOW, HIGH = -5.0, 5.0
 LARGEST = 1e30
 """What is larger than this is as far out of the picture as infinity, which single precision would make of it."""
 _CACHED = 256
 
-understood = lru_cache(_CACHED)(parse)
-"""The formula that a text says; raises `FormulaError`."""
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Where a parameter's slider begins and ends, and how it spaces its values; ``log`` begins above 0."""
+
+    low: float
+    high: float
+    scale: Literal["linear", "log"] = "linear"
+
+
+ANY = Range(-5, 5)
+_SCALES = ("c", "s", "beta", "delta", "eps", "epsilon", "scale", "sigma", "tau", "temperature", "width")
+USUAL: Mapping[str, Range] = {
+    "p": Range(0.1, 5),
+    "q": Range(0, 1),
+    **dict.fromkeys(_SCALES, Range(0.01, 100, "log")),
+}
+"""By the names that are usual in the field: an exponent, a share, and scales, which are above 0."""
+
+_NUMBER = r"(-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]{1,3})?)"
+_RANGE = re.compile(rf"([A-Za-z][A-Za-z0-9_]{{0,{MOST_IN_A_NAME - 1}}}):{_NUMBER}:{_NUMBER}(:log)?")
+
+
+def ranges_of(text: str) -> dict[str, Range]:
+    """Return the ranges that ``text`` gives by name, such as ``p:1:4,delta:0.01:10:log``.
+
+    Raises:
+        ValueError: names the range and what is allowed.
+    """
+    parts = text.split(",") if text else []
+    found = dict(map(_range, parts))
+    if len(found) < len(parts) or len(parts) > MOST_PARAMETERS:
+        raise ValueError(f"{len(parts)} ranges of parameters; allowed: at most {MOST_PARAMETERS}, one a name.")
+    return found
+
+
+def _range(text: str) -> tuple[str, Range]:
+    if match := _RANGE.fullmatch(text):
+        low, high = float(match[2]), float(match[3])
+        if -LARGEST_VALUE <= low < high <= LARGEST_VALUE and not (match[4] and low <= 0):
+            return match[1], Range(low, high, "log" if match[4] else "linear")
+    numbers = f"numbers from {-LARGEST_VALUE:g} to {LARGEST_VALUE:g}, low before high, above 0 for log"
+    allowed = f"name:low:high or name:low:high:log, {numbers}"
+    raise ValueError(f"The range of a parameter is {reprlib.repr(text)}; allowed: {allowed}.")
+
 
 TEXT = Text("formula", "Formula", "abs(pred - target)**p / p", MOST_CHARACTERS, understood)
-VALUES = Series("values", "Parameters", LOW, HIGH, 0.05, (1.5, *[1.0] * (MOST_PARAMETERS - 1)))
+VALUES = Series("values", "Parameters", -LARGEST_VALUE, LARGEST_VALUE, 0.05, (1.5, *[START] * (MOST_PARAMETERS - 1)))
+RANGES = Text("ranges", "Ranges of the parameters", "", 500, ranges_of)
 
 
 def own_loss(handles: Values) -> Loss:
@@ -42,61 +86,15 @@ def own_loss(handles: Values) -> Loss:
     return _loss(handles["formula"], tuple(handles["values"]))
 
 
+def own_params(handles: Values) -> dict[str, float]:
+    """Return the values held of the formula's parameters, by name."""
+    return own_loss(handles).resolve()
+
+
 @lru_cache(_CACHED)
 def _loss(text: str, values: tuple[float, ...]) -> Loss:
-    formula = understood(text)
-    fn = _Fn(formula)
-    own = zip(formula.parameters, values, strict=False)
-    return Loss(
-        key=KEY,
-        name="Your formula",
-        name_zh="自己的公式",
-        family="own",
-        tasks=("regression",),
-        input_kind="regression",
-        inputs={"pred": "predictions, shape ``(*batch)``", "target": "labels, same shape"},
-        differentiable=("pred",),
-        fn=fn,
-        denominator=number_of_values,
-        check=fn.check,
-        grad=None,
-        formula=(Line(r"\ell = " + to_latex(formula.root), fn),),
-        gradient="",
-        derivation=(),
-        params={name: Number("A number in your formula.", value, LOW, HIGH) for name, value in own},
-        properties=Properties(),
-        pitfalls=(),
-        reference="",
-        code=Code(pytorch=to_pytorch(formula), keras=None, optax=None),
-    )
-
-
-class _Fn:
-    """The formula, value by value: what it reduces, it reduces within one prediction."""
-
-    def __init__(self, formula: Formula):
-        self.formula = formula
-
-    def __call__(self, *, pred: Tensor, target: Tensor, **params: float) -> Tensor:
-        alone = {"pred": pred[..., None], "target": target[..., None]}
-        given = {name: pred.new_tensor(value) for name, value in params.items()}
-        value = evaluate(self.formula.root, {**alone, **given})
-        # A constant, or a condition of the prediction, has the prediction's shape too, and the slope 0.
-        always = torch.ones_like(alone["pred"], dtype=torch.bool)
-        return torch.where(always, value, alone["pred"]).squeeze(-1)
-
-    def check(self, inputs: Inputs, params: LossParams) -> None:
-        pred, target = inputs["pred"], inputs["target"]
-        if pred.shape != target.shape:
-            raise ValueError(f"pred has shape {tuple(pred.shape)}, target {tuple(target.shape)}; allowed: the same.")
-        with torch.no_grad():
-            value = self(pred=pred, target=target, **params)
-        bad = (~value.isfinite()).flatten().nonzero()
-        if len(bad):
-            place = int(bad[0])
-            shown = f"prediction {pred.flatten()[place]:.4g}, label {target.flatten()[place]:.4g}"
-            result = value.flatten()[place].item()
-            raise ValueError(f"The formula gives {'no number' if result != result else result} at {shown}.")
+    loss = typed_loss(text)
+    return replace(loss, params=dict(zip(loss.params, map(parameter, values), strict=False)))
 
 
 def views(losses: Sequence[Loss], handles: Values, params: Params, wanted: Sequence[str]) -> Frame:
@@ -111,7 +109,9 @@ def views(losses: Sequence[Loss], handles: Values, params: Params, wanted: Seque
     if proof and not isfinite(proof.autograd):
         del frame.proofs[KEY]
     formula = understood(handles["formula"])
-    frame.told.update(parameters=list(formula.parameters), mathml=_mathml(handles["formula"]))
+    given = ranges_of(handles["ranges"])
+    ranges = [astuple(given.get(name) or USUAL.get(name, ANY)) for name in formula.parameters]
+    frame.told.update(parameters=list(formula.parameters), ranges=ranges, mathml=_mathml(handles["formula"]))
     if "checks" in wanted:
         frame.told["checks"] = _checks(handles["formula"], tuple(handles["values"][: len(formula.parameters)]))
     return frame
@@ -140,7 +140,7 @@ FORMULA = Scene(
     key=KEY,
     name="Your own loss",
     task="Type a loss of pred and target, drag its parameters: what does it ask of a prediction?",
-    handles=(*REGRESSION.handles, TEXT, VALUES),
+    handles=(*REGRESSION.handles, TEXT, VALUES, RANGES),
     input_kinds=("regression",),
     view_names=(*REGRESSION.view_names, "checks"),
     inputs=regression.inputs,

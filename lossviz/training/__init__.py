@@ -1,6 +1,6 @@
 """Training: bridges from a network's output to a loss, and the engine, a generator of events without processes."""
 
-from lossviz.training.bridges import BRIDGES, Bridge, Objective, objective, offered, validate
+from lossviz.training.bridges import BRIDGES, Bridge, Objective, bridge_to, loss_of, objective, offered, validate
 from lossviz.training.data import Dataset
 from lossviz.training.engine import (
     Diverged,
@@ -26,9 +26,11 @@ __all__ = [
     "Points",
     "Started",
     "Tick",
+    "bridge_to",
     "choose_device",
     "chosen_threads",
     "device_name",
+    "loss_of",
     "objective",
     "offered",
     "train",

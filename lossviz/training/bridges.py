@@ -1,7 +1,8 @@
 """Bridges: how the ten logits of a classifier become the inputs of a loss, made for it or not.
 
 Both ways are written out: the inputs of the loss, and the pull-back of its hand-written gradient to the logits, so that
-no autograd graph runs through a loss. What is trained on is the mean over the images of a batch.
+no autograd graph runs through a loss of the catalogue; a typed formula has one, from its inputs to its values. What is
+trained on is the mean over the images of a batch.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,8 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lossviz import losses
+from lossviz import language, losses
 from lossviz.losses.entry import Loss
+from lossviz.losses.typed import typed_loss
 from lossviz.models import CLASSES
 from lossviz.runs import RunSpec
 from lossviz.runs.spec import LossChoice
@@ -50,10 +52,17 @@ class Objective:
         return _per_image(self.loss.fn(**self.bridge.inputs(logits, labels), **self.params))
 
     def gradient(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """The gradient of the summed ``values`` by the logits, shape ``(N, 10)``; a new tensor, without autograd."""
+        """The gradient of the summed ``values`` by the logits, shape ``(N, 10)``; a new tensor, in no graph."""
         inputs = self.bridge.inputs(logits, labels)
-        assert self.loss.grad is not None
-        return self.bridge.pull_back(self.loss.grad(**inputs, **self.params), inputs)
+        slopes = self.loss.grad(**inputs, **self.params) if self.loss.grad else self._by_autograd(inputs)
+        return self.bridge.pull_back(slopes, inputs)
+
+    def _by_autograd(self, inputs: Inputs) -> Inputs:
+        with torch.enable_grad():
+            leaves = {name: inputs[name].detach().requires_grad_() for name in self.loss.differentiable}
+            value = self.loss.fn(**{**inputs, **leaves}, **self.params)
+            slopes = torch.autograd.grad(value.sum(), list(leaves.values()))
+        return dict(zip(leaves, slopes, strict=True))
 
 
 def offered() -> tuple[str, ...]:
@@ -61,19 +70,42 @@ def offered() -> tuple[str, ...]:
     return tuple(loss.key for loss in losses.CATALOGUE if loss.key in BRIDGES)
 
 
+def loss_of(choice: LossChoice) -> Loss:
+    """The catalogue's loss, or the one that was typed.
+
+    Raises:
+        ValueError: there is no such loss, or what was typed is no formula.
+    """
+    if choice.key == language.KEY:
+        return typed_loss(choice.formula)
+    try:
+        return losses.get(choice.key)
+    except KeyError as error:
+        raise ValueError(str(error.args[0])) from error
+
+
+def bridge_to(key: str) -> Bridge:
+    """The bridge to the loss with this key.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if key == language.KEY:
+        return FORMULA
+    if key not in BRIDGES:
+        raise ValueError(f"a classifier cannot be trained on {key}; allowed: {', '.join((*offered(), language.KEY))}")
+    return BRIDGES[key]
+
+
 def objective(choice: LossChoice) -> Objective:
     """The objective for a loss of a run.
 
     Raises:
-        ValueError: there is no such loss, no bridge to it, or a parameter is unknown or out of range.
+        ValueError: there is no such loss, no bridge to it, a parameter is unknown or out of range, or a formula has no
+            value at the probabilities that a network begins near, all alike.
     """
-    try:
-        loss = losses.get(choice.key)
-    except KeyError as error:
-        raise ValueError(str(error.args[0])) from error
-    if loss.key not in BRIDGES:
-        raise ValueError(f"a classifier cannot be trained on {loss.key}; allowed: {', '.join(offered())}")
-    made = Objective(loss, loss.resolve(choice.params), BRIDGES[loss.key])
+    loss = loss_of(choice)
+    made = Objective(loss, loss.resolve(choice.params), bridge_to(loss.key))
     labels = torch.arange(CLASSES)
     loss.check(made.bridge.inputs(torch.zeros(CLASSES, CLASSES), labels), made.params)
     made.values(torch.zeros(CLASSES, CLASSES), labels)
@@ -159,4 +191,7 @@ BRIDGES: dict[str, Bridge] = {
         pull_back=_through_softmax("x1"),
     ),
 }
-"""By loss. ``quantile`` has none: a quantile of a one-hot label means nothing."""
+"""By loss of the catalogue. ``quantile`` has none: a quantile of a one-hot label means nothing."""
+
+FORMULA = _against_probabilities("the formula")
+"""To whatever was typed."""

@@ -23,6 +23,7 @@ KEY = "stage"
 PROJECTED = 1.7
 """How much larger type and lines are on a projector."""
 _VECTOR_SLIDER_TOP = 2.0
+_LEAVING = "leaving"
 
 
 def stage(
@@ -46,7 +47,19 @@ def stage(
     data = {**_data(state), **own, **(more or {})}
     if present:
         data["figures"] = enlarged(data["figures"], PROJECTED)
-    mount("explore", key, data, {"state": keep or (lambda: _keep(key)), "present": _present})
+    on = {"state": keep or (lambda: _keep(key)), "present": _present, "train": lambda: _leave(key)}
+    mount("explore", key, data, on)
+
+
+def leaving() -> bool:
+    """Whether the scene's own loss is to be trained with now; a scene may have a button that says so."""
+    return st.session_state.pop(_LEAVING, False)
+
+
+def _leave(key: str) -> None:
+    """What the button was pressed at goes into the address first, so that Back finds it."""
+    _keep(key)
+    st.session_state[_LEAVING] = True
 
 
 def _present() -> None:

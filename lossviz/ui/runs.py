@@ -14,6 +14,8 @@ from lossviz.ui.words import tr
 
 _ROW = 35
 """Pixels a row of Streamlit's tables."""
+_LONG = 60
+"""Characters of a typed formula in the table."""
 _METRICS = {
     "test_accuracy": "Test accuracy (10,000 images)",
     "test_accuracy_sample": "Test accuracy (1,000 images)",
@@ -161,7 +163,7 @@ def _table(runs: Sequence[Run]) -> pd.DataFrame:
         {
             "open": [f"train?run={run.id}" for run in runs],
             "status": [status_word(run.status) for run in runs],
-            "losses": [", ".join(names(run.spec)) for run in runs],
+            "losses": [", ".join(names(run.spec, _LONG)) for run in runs],
             "accuracy": [_accuracy(run) for run in runs],
             "model": [run.spec.model for run in runs],
             "settings": [_settings(run) for run in runs],

@@ -1,25 +1,39 @@
 """The train page's pieces: the form that makes a RunSpec, and the component that follows a run."""
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlencode
 
 import streamlit as st
 
 from lossviz.figures import DASHES
 from lossviz.figures import training as figures
+from lossviz.language import KEY as TYPED
+from lossviz.language import MOST_CHARACTERS, FormulaError
 from lossviz.live.service import service
 from lossviz.losses import get
-from lossviz.losses.entry import Number, Vector
+from lossviz.losses.entry import Loss, Number, Vector
+from lossviz.losses.typed import typed_loss
 from lossviz.models import NETWORKS
 from lossviz.runs import ARTICLE, OPTIMIZERS, LossChoice, Run, RunSpec
-from lossviz.runs.spec import MAX_BATCH, MAX_EPOCHS, MAX_LEARNING_RATE, MAX_LOSSES, MAX_SEED
-from lossviz.training import BRIDGES, offered
+from lossviz.runs.spec import MAX_BATCH, MAX_EPOCHS, MAX_LEARNING_RATE, MAX_LOSSES, MAX_SEED, shortened
+from lossviz.scenes.formula import TEXT, own_params
+from lossviz.scenes.state import State, plain
+from lossviz.training import bridge_to, loss_of, offered, validate
 from lossviz.ui.components import mount, person
 from lossviz.ui.words import tr
 
 KEY = "run"
 OPENING = RunSpec(losses=(LossChoice("cross_entropy", {}), LossChoice("mse", {})), epochs=3)
+_BESIDE = "cross_entropy"
+"""What a single loss is compared with."""
+_SHORT = 28
+"""Characters of a typed formula where a loss's name stands beside a curve."""
+_BEFORE, _AFTER = 20, 8
+"""Characters shown around the one at fault, in the narrow rail."""
 _MODELS = {"softmax": "Softmax layer", "mlp": "MLP, 128 hidden", "cnn": "Small CNN"}
 _OPTIMIZERS = {"adam": "Adam", "sgd": "SGD", "momentum": "SGD with momentum 0.9"}
 _STATUSES = {
@@ -39,15 +53,69 @@ def fill_form(spec: RunSpec) -> None:
         st.session_state[name] = getattr(spec, name)
     for place, choice in enumerate(spec.losses):
         st.session_state[f"loss.{place}"] = choice.key
-        for name, value in get(choice.key).resolve(choice.params).items():
+        if choice.formula:
+            st.session_state[_text_key(place)] = choice.formula
+        for name, value in loss_of(choice).resolve(choice.params).items():
             st.session_state[_param_key(place, choice.key, name)] = value
 
 
-def opening_with(key: str) -> RunSpec:
-    """The opening run with this loss beside cross-entropy; as it is where the loss can't be trained."""
-    if key not in offered():
-        return OPENING
-    return replace(OPENING, losses=tuple(LossChoice(name, {}) for name in dict.fromkeys((key, "cross_entropy"))))
+def trainable(state: State) -> tuple[LossChoice, ...]:
+    """Return what the explorer shows and a classifier can be trained on: the typed formula first."""
+    own = (LossChoice(TYPED, own_params(state.handles), state.handles[TEXT.name]),) if TYPED in state.scene.own else ()
+    fit = (loss for loss in state.losses if loss.key in offered())
+    return (*own, *(LossChoice(loss.key, _special(loss, plain(state.params[loss.key]))) for loss in fit))
+
+
+def address(losses: Sequence[LossChoice]) -> str:
+    """Return where the train page opens with these losses, at most one of them typed."""
+    query = {"loss": ",".join(choice.key for choice in losses)}
+    for choice in losses:
+        query |= {f"{choice.key}.{name}": json.dumps(value) for name, value in choice.params.items()}
+        query |= {TYPED: choice.formula} if choice.formula else {}
+    return f"{service().base}/train?{urlencode(query)}"
+
+
+def open_form(run: Run | None) -> str:
+    """Fill in the form where it is new here: what the address asks for, else what ``run`` was, else as it was left.
+
+    Losses that the address asks for are filled in once, a single one beside cross-entropy.
+
+    Returns:
+        What was wrong with them.
+    """
+    query = st.query_params.to_dict()
+    asked = {name: text for name, text in query.items() if name in ("loss", TYPED) or "." in name}
+    # Streamlit forgets a page's widgets when it is left.
+    fresh = "loss.0" not in st.session_state
+    problem = ""
+    if "loss" in asked and (fresh or asked != st.session_state.get("asked")):
+        st.session_state["asked"] = asked
+        try:
+            fill_form(_opening_with(asked))
+        except ValueError as error:
+            fill_form(OPENING)
+            problem = str(error)
+    elif fresh:
+        fill_form(run.spec if run else st.session_state.get("left", OPENING))
+    return problem
+
+
+def _opening_with(query: Mapping[str, str]) -> RunSpec:
+    keys = list(dict.fromkeys(key.strip() for key in query["loss"].split(",")))
+    entries: list[dict[str, Any]] = []
+    for key in keys if len(keys) > 1 else dict.fromkeys((*keys, _BESIDE)):
+        params = {name.partition(".")[2]: _value(text) for name, text in query.items() if name.startswith(f"{key}.")}
+        entries.append({"key": key, "params": params, **({TYPED: query.get(TYPED)} if key == TYPED else {})})
+    chosen = RunSpec.parse({"losses": entries})
+    validate(chosen)
+    return replace(OPENING, losses=chosen.losses)
+
+
+def _value(text: str) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
 
 
 def form() -> dict[str, Any]:
@@ -81,7 +149,7 @@ def form() -> dict[str, Any]:
     seed = left.number_input(
         tr("Seed"), 0, MAX_SEED, step=1, key="seed", help=tr("The same seed gives the same run again.")
     )
-    return {
+    wanted = {
         "losses": losses,
         "model": model,
         "optimizer": optimizer,
@@ -90,28 +158,44 @@ def form() -> dict[str, Any]:
         "epochs": epochs,
         "seed": seed,
     }
+    with suppress(ValueError):
+        st.session_state["left"] = RunSpec.parse(wanted)
+    return wanted
 
 
 def bridges(spec: RunSpec) -> None:
     """Show how each loss is joined to the network's ten outputs."""
     with st.expander(tr("How each loss is joined to the network"), icon=":material/conversion_path:"):
         for label, choice in zip(names(spec), spec.losses, strict=True):
-            bridge = BRIDGES[choice.key]
-            st.markdown(f"**{label}**: {tr(bridge.text)}  \n${bridge.latex}$")
+            bridge = bridge_to(choice.key)
+            said = f"{tr(bridge.text)}  \n${bridge.latex}$"
+            if choice.formula:
+                params = "".join(f", {name} = {value}" for name, value in choice.params.items())
+                st.markdown(f"`{choice.formula}`{params}: {said}, ${loss_of(choice).formula[-1].latex}$")
+            else:
+                st.markdown(f"**{label}**: {said}")
 
 
-def names(spec: RunSpec) -> list[str]:
-    """Return one name a member for people, with parameters that are not the default ones."""
+def names(spec: RunSpec, most: int = _SHORT) -> list[str]:
+    """Return one name a member for people, with parameters that are not the default ones.
+
+    A typed formula is shown with at most so many characters, and with all of its parameters.
+    """
     shown: list[str] = []
     for choice in spec.losses:
-        loss = get(choice.key)
-        special = {name: value for name, value in choice.params.items() if value != loss.params[name].default}
+        loss = loss_of(choice)
+        special = choice.params if choice.formula else _special(loss, choice.params)
         params = ", ".join(
             f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in special.items()
         )
-        name = f"{tr(loss.name)} ({params})" if params else tr(loss.name)
+        called = shortened(choice.formula, most) if choice.formula else tr(loss.name)
+        name = f"{called} ({params})" if params else called
         shown.append(f"{name} #{shown.count(name) + 1}" if name in shown else name)
     return shown
+
+
+def _special(loss: Loss, params: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in params.items() if value != loss.params[name].default}
 
 
 def follow(run: Run) -> None:
@@ -160,15 +244,14 @@ def _stop(run_id: str) -> None:
 
 
 def _loss_row(place: int) -> dict[str, Any]:
-    keys = offered()
     box, away = st.columns([5, 1], vertical_alignment="bottom")
     key = box.selectbox(
         tr("Loss {number}", number=place + 1),
-        keys,
-        format_func=lambda each: tr(get(each).name),
+        (*offered(), TYPED),
+        format_func=lambda each: tr("Your formula") if each == TYPED else tr(get(each).name),
         key=f"loss.{place}",
         label_visibility="visible" if place == 0 else "collapsed",
-        help=tr(BRIDGES[st.session_state[f"loss.{place}"]].text),
+        help=tr(bridge_to(st.session_state[f"loss.{place}"]).text),
     )
     away.button(
         "",
@@ -181,20 +264,36 @@ def _loss_row(place: int) -> dict[str, Any]:
         disabled=len(st.session_state["losses"]) == 1,
     )
     st.session_state["losses"][place] = key
-    return {"key": key, "params": {name: value for name, value in _params(place, key)}}
+    if key == TYPED:
+        return {"key": key, **_typed(place)}
+    return {"key": key, "params": _params(place, get(key))}
 
 
-def _params(place: int, key: str) -> list[tuple[str, Any]]:
-    chosen: list[tuple[str, Any]] = []
-    for name, param in get(key).params.items():
-        widget = _param_key(place, key, name)
+def _typed(place: int) -> dict[str, Any]:
+    """The field for a formula, what is wrong with it, and its parameters."""
+    st.session_state.setdefault(_text_key(place), TEXT.default)
+    text = st.text_input("loss(pred, target) =", max_chars=MOST_CHARACTERS, key=_text_key(place))
+    try:
+        return {"formula": text, "params": _params(place, typed_loss(text))}
+    except FormulaError as error:
+        start = max(0, error.position - _BEFORE)
+        at = error.position - start
+        st.code(f"{text[start : error.position + _AFTER]}\n{' ' * at}^", language=None)
+        st.error(str(error), icon=":material/error:")
+        return {"formula": text, "params": {}}
+
+
+def _params(place: int, loss: Loss) -> dict[str, Any]:
+    chosen: dict[str, Any] = {}
+    for name, param in loss.params.items():
+        widget = _param_key(place, loss.key, name)
         if isinstance(param, Vector) or (isinstance(param, Number) and param.integer):
             continue  # class weights and the ignored index mean nothing here: every digit counts, once
         if isinstance(param, Number):
             st.session_state.setdefault(widget, param.default)
             step = 0.1 if param.scale == "linear" else None
-            value = st.number_input(
-                f"{tr(get(key).name)}: {name}",
+            chosen[name] = st.number_input(
+                name if loss.key == TYPED else f"{tr(loss.name)}: {name}",
                 param.low,
                 param.high,
                 step=step,
@@ -202,8 +301,11 @@ def _params(place: int, key: str) -> list[tuple[str, Any]]:
                 key=widget,
                 help=tr(param.meaning),
             )
-            chosen.append((name, value))
     return chosen
+
+
+def _text_key(place: int) -> str:
+    return f"{TYPED}.{place}"
 
 
 def _param_key(place: int, key: str, name: str) -> str:
@@ -221,10 +323,11 @@ def _remove(place: int) -> None:
     losses = st.session_state["losses"]
     for row in range(place, len(losses) - 1):
         st.session_state[f"loss.{row}"] = st.session_state[f"loss.{row + 1}"]
-        for name in get(losses[row + 1]).params:
-            below = _param_key(row + 1, losses[row + 1], name)
-            if below in st.session_state:
-                st.session_state[_param_key(row, losses[row + 1], name)] = st.session_state[below]
+        below, here = _param_key(row + 1, losses[row + 1], ""), _param_key(row, losses[row + 1], "")
+        for name in [str(name) for name in st.session_state if str(name).startswith(below)]:
+            st.session_state[here + name.removeprefix(below)] = st.session_state[name]
+        if losses[row + 1] == TYPED:
+            st.session_state[_text_key(row)] = st.session_state[_text_key(row + 1)]
     st.session_state["losses"] = [key for row, key in enumerate(losses) if row != place]
 
 

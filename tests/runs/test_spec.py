@@ -5,9 +5,63 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lossviz.language import LARGEST_VALUE, MOST_CHARACTERS, MOST_DEPTH, MOST_NODES
 from lossviz.runs import ARTICLE, MODELS, LossChoice, RunSpec, pace
 
 GOOD = {"losses": [{"key": "mse", "params": {}}, {"key": "huber", "params": {"delta": 0.5}}], "epochs": 2}
+
+
+def typed(formula, **params):
+    return {"losses": [{"key": "formula", "formula": formula, "params": params}]}
+
+
+def test_a_typed_formula_survives_json():
+    spec = RunSpec.parse(typed("delta * abs(pred - target)**p / p", p=1.5))
+    (choice,) = spec.losses
+    assert choice == LossChoice("formula", {"delta": 1.0, "p": 1.5}, "delta * abs(pred - target)**p / p")
+    assert RunSpec.parse(json.loads(json.dumps(spec.to_json()))) == spec
+
+
+def test_what_is_not_typed_is_written_as_before():
+    assert RunSpec.parse(GOOD).to_json()["losses"] == GOOD["losses"]
+
+
+def test_a_formula_is_its_own_name_and_short_where_there_is_little_room():
+    spec = RunSpec.parse({"losses": [*typed("abs(pred - target)**p", p=2)["losses"] * 2, {"key": "mse"}]})
+    assert spec.labels() == ("abs(pred - target)**p", "abs(pred - target)**p#2", "mse")
+    assert spec.losses[0].label() == "abs(pred - target)**p (p=2.0)"
+    assert spec.losses[0].label(12) == "abs(pred -… (p=2.0)"
+
+
+@pytest.mark.parametrize(
+    ("losses", "words"),
+    [
+        ({"key": "formula"}, ["a formula is None", "abs(pred - target)**p"]),
+        ({"key": "formula", "formula": ["pred"]}, ["a formula is ['pred']"]),
+        ({"key": "formula", "formula": ""}, ["Character 1", "type a formula"]),
+        ({"key": "formula", "formula": "pred.__class__"}, ["Character 5", "'.' is not part of the language"]),
+        ({"key": "formula", "formula": "__import__('os').system('ls')"}, ["Character 1"]),
+        ({"key": "formula", "formula": "target"}, ["pred does not appear"]),
+        ({"key": "formula", "formula": "pred".ljust(MOST_CHARACTERS + 1)}, [f"at most {MOST_CHARACTERS} characters"]),
+        ({"key": "formula", "formula": "-" * (MOST_DEPTH + 1) + "pred"}, [f"at most {MOST_DEPTH} deep"]),
+        ({"key": "formula", "formula": "+".join(["1"] * (MOST_NODES // 2)) + "+pred"}, [f"at most {MOST_NODES} num"]),
+        ({"key": "formula", "formula": "+".join(["pred", *"abcdfgh"])}, ["h would be parameter 7; allowed: 6"]),
+        ({"key": "formula", "formula": "pred", "params": {"p": 1}}, ["'p'", "allowed: none"]),
+        ({"key": "formula", "formula": "p*pred", "params": {"q": 1}}, ["'q'", "allowed: p"]),
+        ({"key": "formula", "formula": "p*pred", "params": {"p": "1"}}, ["formula.p is '1'", "-1e+06 to 1e+06"]),
+        ({"key": "formula", "formula": "p*pred", "params": {"p": True}}, ["formula.p is True"]),
+        ({"key": "formula", "formula": "p*pred", "params": {"p": math.nan}}, ["formula.p is nan"]),
+        ({"key": "formula", "formula": "p*pred", "params": {"p": 2 * LARGEST_VALUE}}, ["formula.p is 2000000.0"]),
+        ({"key": "formula", "formula": "p*pred", "params": {"p": 10**400}}, ["formula.p is 1000"]),
+        ({"key": "mse", "formula": "pred"}, ["mse comes with a formula", "'formula'"]),
+    ],
+)
+def test_a_formula_that_is_none_is_refused(losses, words):
+    with pytest.raises(ValueError) as error:
+        RunSpec.parse({"losses": [losses]})
+    for word in words:
+        assert word in str(error.value)
+    assert len(str(error.value)) < 400
 
 
 def test_a_spec_survives_json():

@@ -8,11 +8,11 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from lossviz.language import FormulaError, parse
 from lossviz.losses import get, snippet, value_and_grad
 from lossviz.losses.entry import Loss
 from lossviz.scenes import Frame, Text, get_scene
 from lossviz.scenes.formula import KEY, own_loss
-from lossviz.scenes.language import FormulaError, parse
 from lossviz.scenes.refute import refute
 from lossviz.ui.scenes.formula import PRESETS
 
@@ -195,10 +195,38 @@ def test_where_nothing_is_defined_nothing_is_claimed():
 
 
 def test_a_typed_line_is_bounded_and_says_what_is_wrong():
-    (text,) = [handle for handle in FORMULA.handles if isinstance(handle, Text)]
+    text = next(handle for handle in FORMULA.handles if isinstance(handle, Text))
     assert text.parse("pred") == "pred"
     for bad in ("p" * 201, "pred\n", "\x00", None, 7, ["pred"]):
         with pytest.raises(ValueError, match=r"Handle formula is .*; allowed: a line of at most 200 printable"):
             text.parse(bad)
     with pytest.raises(FormulaError, match=r"Character 6 of the formula: something is missing at the end\."):
         text.parse("pred+")
+
+
+# --- the ranges of sliders
+
+
+def test_a_slider_begins_with_a_range_that_fits_its_name():
+    frame = frame_of("p * q * delta * w * pred")
+    assert frame.told["ranges"] == [(0.1, 5, "linear"), (0, 1, "linear"), (0.01, 100, "log"), (-5, 5, "linear")]
+
+
+def test_a_range_is_chosen_by_name_and_moves_no_number():
+    ranges = "delta:-2:1e3,w:0.001:10:log,gone:0:1"
+    chosen = frame_of("p * delta * w * pred", 2.0, ranges=ranges)
+    assert chosen.told["ranges"] == [(0.1, 5, "linear"), (-2, 1000, "linear"), (0.001, 10, "log")]
+    assert chosen.numbers == frame_of("p * delta * w * pred", 2.0).numbers
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(",", "p", "p:1", "p:1:2:3", "p:2:1", "p:1:1", "p:1:2:log:", "p:0:1:log", "p:-1:1:log", ":1:2", "1:1:2"),
+        *("p:nan:1", "p:0:inf", "p:0:1e7", "p:-1e7:1", "p:0:1e999", "p:1.2.3:4", "p: 0:1", "p:0:1 ", "p:٣:4", "é:1:2"),
+        *("p" * 21 + ":0:1", "p:0:1,p:0:2", ",".join(f"p{i}:0:1" for i in range(7)), "p:0:1,", "pred.__class__:0:1"),
+    ],
+)
+def test_a_range_that_is_none_gets_a_sentence(text: str):
+    with pytest.raises(ValueError, match=r"ranges? of (a parameter is .*|parameters); allowed: .*\.$"):
+        held("pred", ranges=text)

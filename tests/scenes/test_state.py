@@ -19,12 +19,13 @@ TYPED = [
     " ( pred+1 )",
     "logsumexp(pred, 0) - pred*target",
 ]
+RANGES = ["", "p:1:4", "delta:0.001:1e3:log,q:-1:.5"]
 
 
 def held(handle: Handle | Series | Text) -> st.SearchStrategy[Any]:
     """What a finger leaves behind: three decimals. Longer ones lose nothing before the twelfth digit."""
     if isinstance(handle, Text):
-        return st.sampled_from(TYPED)
+        return st.sampled_from(TYPED if handle.name == "formula" else RANGES)
     whole = st.integers(int(handle.low), int(handle.high)).map(float)
     one = whole if handle.whole else st.floats(handle.low, handle.high).map(lambda value: round(value, 3) + 0.0)
     if isinstance(handle, Series):

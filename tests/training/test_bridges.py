@@ -15,6 +15,8 @@ CASES = [LossChoice(key, {}) for key in BRIDGES] + [
     LossChoice("softmax_focal", {"gamma": 0.0}),
     LossChoice("softmax_focal", {"gamma": 5.0, "alpha": [0.1 * k + 0.1 for k in range(10)]}),
     LossChoice("cosine_similarity", {"eps": 0.01}),
+    LossChoice("formula", {"p": 1.5}, "abs(pred - target)**p / p"),
+    LossChoice("formula", {"a": 0.7}, "where(pred < target, a, 1) * softplus(logsumexp(pred, a) - mean(target, pred))"),
 ]
 
 
@@ -33,6 +35,47 @@ def test_the_gradient_by_the_logits_is_autograd_s(choice):
     assert not found.requires_grad
     torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
     assert found.abs().max() > 0
+
+
+TYPED = [
+    ("(pred - target)**2", {}),
+    ("abs(pred - target)**p / p", {"p": 1.3}),
+    ("-target*log(pred) - (1 - target)*log1p(-pred)", {}),
+    ("exp(a * (pred - target)) - a * (pred - target) - 1", {"a": -2.0}),
+    ("max(q * (target - pred), (q - 1) * (target - pred))", {"q": 0.8}),
+]
+
+
+@pytest.mark.parametrize(("formula", "params"), TYPED)
+def test_the_gradient_of_a_formula_is_a_central_difference(formula, params):
+    made = objective(LossChoice("formula", params, formula))
+    logits = LOGITS / 3
+    found = made.gradient(logits, LABELS)
+    assert not found.requires_grad
+    for k in range(10):
+        step = torch.zeros(10, dtype=torch.float64)
+        step[k] = 1e-5
+        difference = (made.values(logits + step, LABELS) - made.values(logits - step, LABELS)) / 2e-5
+        torch.testing.assert_close(found[:, k], difference, rtol=1e-6, atol=1e-8)
+
+
+def test_a_formula_is_summed_over_the_classes_as_mse_is():
+    made = objective(LossChoice("formula", {}, "(pred - target)**2"))
+    mse = objective(LossChoice("mse", {}))
+    assert torch.equal(made.values(LOGITS, LABELS), mse.values(LOGITS, LABELS))
+    assert torch.equal(made.gradient(LOGITS, LABELS), mse.gradient(LOGITS, LABELS))
+    assert (
+        made.bridge.text == "Softmax probabilities against the one-hot label, the formula summed over the 10 classes."
+    )
+
+
+def test_a_formula_that_does_not_lean_on_the_prediction_moves_nothing():
+    made = objective(LossChoice("formula", {}, "where(pred < target, 1, 2)"))
+    assert made.gradient(LOGITS, LABELS).abs().max() == 0
+
+
+def test_there_is_no_loss_of_the_catalogue_called_formula():
+    assert "formula" not in {loss.key for loss in losses.CATALOGUE}
 
 
 @pytest.mark.parametrize("choice", CASES, ids=LossChoice.label)
@@ -67,6 +110,11 @@ def test_every_bridge_is_described(key):
         (LossChoice("huber", {"delta": -1.0}), ["huber.delta", "-1", "allowed"]),
         (LossChoice("huber", {"delta": "wide"}), ["huber.delta", "wide"]),
         (LossChoice("softmax_focal", {"alpha": [0.5, 0.5]}), ["alpha", "(2,)", "(10,)"]),
+        (LossChoice("formula", {}, "log(pred - 1)"), ["The formula gives no number at prediction 0.1, label 1."]),
+        (LossChoice("formula", {}, "1 / target * pred"), ["The formula gives inf at prediction 0.1, label 0."]),
+        (LossChoice("formula", {"q": 1.0}, "p * pred"), ["formula has no parameter 'q'", "nearest: p"]),
+        (LossChoice("formula", {"p": 2e6}, "p * pred"), ["formula.p is 2000000.0", "-1e+06 to 1e+06"]),
+        (LossChoice("formula", {}, "pred +"), ["Character 7", "something is missing"]),
     ],
 )
 def test_a_loss_that_cannot_be_trained_on_gets_a_sentence(choice, words):

@@ -1,5 +1,6 @@
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -144,6 +145,35 @@ def test_a_loss_that_is_no_number_ends_its_member_alone(dataset, monkeypatch, ba
     assert max(step for step, _, _ in series(events, 0)) == 16
     survivor = {point[:2]: point[2] for point in series(events, 1)}
     assert survivor[60, "test_accuracy"] == {point[:2]: point[2] for point in alone}[60, "test_accuracy"]
+    assert events[-1].test_accuracy[0] is None and events[-1].test_accuracy[1] > 0.5
+
+
+@pytest.mark.parametrize("model", ["softmax", "cnn"])
+def test_training_on_a_typed_square_is_training_on_mse(dataset, model):
+    square = (LossChoice("formula", {}, "(pred - target)**2"),)
+    steps = {"batch_size": 250, "model": model, "record_every": 2, "evaluate_every": 10}
+    ours = until(train(replace(spec("mse", **steps), losses=square), dataset), 20)
+    assert series(ours, 0) == series(until(train(spec("mse", **steps), dataset), 20), 0)
+    assert ours[0].bridges == (
+        "Softmax probabilities against the one-hot label, the formula summed over the 10 classes.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("formula", "words"),
+    [
+        # A hard 0 or 1 has no logarithm, and a root has no slope at 0.
+        ("-target*log(pred) - (1 - target)*log(1 - pred)", ["infinite", "not a number"]),
+        ("pred + sqrt(0 * pred)", ["not a number"]),
+    ],
+)
+def test_a_formula_that_leaves_its_domain_is_stopped_with_a_sentence(dataset, formula, words):
+    losses = (LossChoice("formula", {}, formula), LossChoice("mse", {}))
+    given = replace(spec("mse", optimizer="sgd", learning_rate=10.0, batch_size=250), losses=losses)
+    events = list(train(given, dataset))
+    (end,) = [event for event in events if isinstance(event, Diverged)]
+    assert end.message.startswith(f"{formula} stopped at step {end.step:,}: its training loss became ")
+    assert any(word in end.message for word in words)
     assert events[-1].test_accuracy[0] is None and events[-1].test_accuracy[1] > 0.5
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from lossviz.language import LARGEST_VALUE
 from lossviz.scenes.state import State
 from lossviz.ui.scenes import regression
 from lossviz.ui.words import tr
@@ -27,8 +28,20 @@ def data(state: State) -> dict[str, Any]:
     return {
         **common,
         "presets": [{"name": tr(name), "formula": text, "values": values} for name, text, values in PRESETS],
+        "largest": LARGEST_VALUE,
         "text": {
             **common["text"],
+            "train": tr("Train with it"),
+            "trainHelp": tr("Train a network on MNIST with this formula, beside the other losses on screen"),
+            "span": tr("{low} to {high}"),
+            "spanLog": tr("{low} to {high}, log"),
+            "spanOf": tr("Range of {name}: {range}"),
+            "lowest": tr("{name} from"),
+            "highest": tr("{name} to"),
+            "log": tr("log"),
+            "spanWrong": tr(
+                "The range of {name} stays: allowed are numbers up to {largest}, low before high, above 0 for log."
+            ),
             "curve": tr("Loss over the prediction"),
             "field": tr("loss(pred, target) ="),
             "examples": tr("Examples"),

@@ -48,6 +48,10 @@ class Stage {
     const { data } = component;
     this.component = component;
     this.data = data;
+    if (this.leaving && data.go) {
+      this.leaving = false;
+      location.assign(data.go);
+    }
     if (this.session && this.session !== data.session) {
       // The server was started again: its new session knows nothing of what was done here since the address was written.
       this.session = data.session;
@@ -121,6 +125,13 @@ class Stage {
   refused(answer) {
     const newest = answer.seq == null || answer.seq === this.socket.seq;
     if (newest && !this.geometry?.refused?.(answer)) this.say(answer.error);
+  }
+
+  /** To the page that trains, by the address that this page says; it has written what is held into its own by then. */
+  leave() {
+    this.leaving = true;
+    this.report();
+    this.component.setTriggerValue("train", String(Date.now()));
   }
 
   /** The handles or parameters changed: evaluate them. */

@@ -10,6 +10,7 @@ const AFTER_CARET = 20;
 const MOST_BESIDE = 2;
 const OWN = "formula";
 
+const plain = (value) => String(Number(value.toPrecision(6))).replace("-", "−");
 const short = (value) => (Number.isInteger(value) && Math.abs(value) < 1000 ? String(value).replace("-", "−") : digits(value));
 
 export function create(tools) {
@@ -26,6 +27,7 @@ class Formula extends Regression {
     this.range = data.handleSpecs.find((spec) => spec.name === "values");
     this.good = stage.handles.formula;
     this.known = new Map();
+    this.ranged = new Map();
     this.names = [];
     this.input = h("input", {
       type: "text",
@@ -41,6 +43,7 @@ class Formula extends Regression {
       oninput: () => this.typing(),
       onchange: () => this.type(),
     });
+    this.trainButton = h("button", { class: "lv-button lv-formula-train", type: "button", title: text.trainHelp, onclick: () => this.train() }, text.train);
     this.understood = h("div", { class: "lv-math" });
     this.said = h("div", { class: "lv-formula-said", id: "lv-formula-said", role: "status" });
     this.parameters = h("div", { class: "lv-formula-parameters" });
@@ -48,7 +51,7 @@ class Formula extends Regression {
     this.rail = h(
       "section",
       { class: "lv-card lv-formula-rail" },
-      h("div", { class: "lv-formula-line" }, h("label", { for: "lv-formula-field" }, text.field), this.input),
+      h("div", { class: "lv-formula-line" }, h("label", { for: "lv-formula-field" }, text.field), this.input, this.trainButton),
       h("div", { class: "lv-formula-meaning" }, this.said, this.parameters),
       h("div", { class: "lv-chips" }, h("span", { class: "lv-chips-name" }, text.examples), ...examples, this.language(text)),
     );
@@ -97,8 +100,9 @@ class Formula extends Regression {
   take({ formula, values }) {
     const { stage } = this;
     this.forget();
+    this.ranged.clear();
     this.fitted = false;
-    stage.moved({ formula, values: this.filled(values) });
+    stage.moved({ formula, values: this.filled(values), ranges: "" });
     this.sync();
     stage.report();
   }
@@ -118,6 +122,7 @@ class Formula extends Regression {
 
   reset() {
     this.forget();
+    this.ranged.clear();
   }
 
   /** The text is no formula: the last good one stays, greyed. */
@@ -126,6 +131,7 @@ class Formula extends Regression {
     if (handles.formula === this.good) return false;
     this.failed = { error, position, text: handles.formula };
     this.typed = undefined;
+    this.leaving = false;
     handles.formula = this.good;
     const from = Math.max(0, (position ?? 0) - BEFORE_CARET);
     const shown = this.failed.text.slice(from, (position ?? 0) + AFTER_CARET);
@@ -138,11 +144,12 @@ class Formula extends Regression {
 
   mark() {
     this.input.setAttribute("aria-invalid", String(Boolean(this.failed)));
+    this.trainButton.disabled = Boolean(this.failed);
     this.stage.root.classList.toggle("lv-formula-failed", Boolean(this.failed));
   }
 
   /** The formula was understood: keep each parameter's value by its name. Whether the values had to change places. */
-  accept({ formula, values }, names) {
+  accept({ formula, values, ranges }, names) {
     const fresh = formula === this.typed && formula !== this.good;
     if (formula !== this.good) this.fitted = false;
     this.good = formula;
@@ -152,20 +159,38 @@ class Formula extends Regression {
     }
     if (!fresh) return false;
     this.stage.handles.values = this.filled(names.map((name) => this.known.get(name) ?? 1));
+    this.stage.handles.ranges = this.written(names);
     clearTimeout(this.keeping);
     this.keeping = setTimeout(() => this.stage.report(), KEEP_AFTER_MS);
-    return String(this.stage.handles.values) !== String(values);
+    return String(this.stage.handles.values) !== String(values) || this.stage.handles.ranges !== ranges;
+  }
+
+  /** To the page that trains, once what is typed has been understood. */
+  train() {
+    this.type();
+    this.leaving = true;
+    if (!this.typed) this.leave();
+  }
+
+  leave() {
+    this.leaving = false;
+    clearTimeout(this.keeping);
+    this.stage.leave();
   }
 
   // --- parameters
 
-  /** A slider and an exact number for each name. */
-  slide(names) {
-    if (String(names) === String(this.names) && this.syncs) return;
+  /** A slider with its range and an exact number for each name. */
+  slide(names, ranges) {
+    const now = JSON.stringify([names, ranges]);
+    if (now === this.slid) return;
+    this.slid = now;
     this.names = names;
     const { stage } = this;
+    const open = this.opened();
     this.syncs = [];
     const made = names.map((name, i) => {
+      const [low, high, scale] = ranges[i];
       const write = (value, done) => {
         const values = [...stage.handles.values];
         values[i] = value;
@@ -174,14 +199,63 @@ class Formula extends Regression {
         if (done) stage.report();
       };
       const label = fill(stage.data.text.parameter, { name });
-      const { control, sync, extra } = stage.number(name, label, { ...this.range, scale: "linear" }, () => stage.handles.values[i], write);
+      const { control, sync, extra } = stage.number(name, label, { low, high, scale }, () => stage.handles.values[i], write);
       extra.dataset.handle = `values.${i}`;
       this.syncs.push(sync);
-      return h("div", { class: "lv-param" }, h("div", { class: "lv-param-head" }, ...control), extra);
+      return h("div", { class: "lv-param" }, h("div", { class: "lv-param-head" }, ...control), extra, this.span(name, i, ranges[i], name === open));
     });
+    const held = [...this.parameters.querySelectorAll("input")].indexOf(document.activeElement);
     this.parameters.replaceChildren(...made);
+    this.parameters.querySelectorAll("input")[held]?.focus();
     this.parameters.classList.toggle("lv-formula-many", names.length > MOST_BESIDE);
     for (const sync of this.syncs) sync();
+  }
+
+  /** Where a slider begins and ends and how it is spaced: shown in a word, to be changed below it. */
+  span(name, place, [low, high, scale], open) {
+    const { text } = this.stage.data;
+    const log = scale === "log";
+    const words = fill(log ? text.spanLog : text.span, { low: plain(low), high: plain(high) });
+    const end = (value, label) => h("input", { type: "number", step: "any", value, "aria-label": fill(label, { name }), onchange: () => change() });
+    const from = end(low, text.lowest);
+    const to = end(high, text.highest);
+    const spaced = h("input", { type: "checkbox", onchange: () => change() });
+    spaced.checked = log;
+    const fields = h("div", { class: "lv-formula-range" }, from, h("span", {}, "…"), to, h("label", {}, spaced, text.log));
+    const change = () => this.rescale(name, place, Number(from.value), Number(to.value), spaced.checked);
+    return h("details", { class: "lv-formula-span", "data-range": name, open }, h("summary", { "aria-label": fill(text.spanOf, { name, range: words }) }, words), fields);
+  }
+
+  /** The name of the parameter whose range is being changed. */
+  opened() {
+    return this.parameters.querySelector("details[open]")?.dataset.range;
+  }
+
+  /** Another range: kept by name as long as the page is open, in the address for the names of this formula. */
+  rescale(name, place, low, high, log) {
+    const { stage } = this;
+    const { largest, text } = stage.data;
+    if (!(-largest <= low && low < high && high <= largest) || (log && low <= 0)) {
+      this.slid = undefined;
+      this.slide(this.names, this.ranges);
+      return stage.say(fill(text.spanWrong, { name, largest }));
+    }
+    stage.say("");
+    this.ranged.set(name, [low, high, ...(log ? ["log"] : [])].join(":"));
+    const values = [...stage.handles.values];
+    values[place] = Math.min(high, Math.max(low, values[place]));
+    stage.moved({ values, ranges: this.written(this.names) });
+    stage.report();
+  }
+
+  /** What the answer says of these names, which an address may have said. */
+  remember(names, ranges) {
+    for (const name of names) this.ranged.delete(name);
+    for (const [name, ...range] of ranges ? ranges.split(",").map((part) => part.split(":")) : []) this.ranged.set(name, range.join(":"));
+  }
+
+  written(names) {
+    return names.filter((name) => this.ranged.has(name)).map((name) => `${name}:${this.ranged.get(name)}`).join(",");
   }
 
   // --- the stage's calls
@@ -203,11 +277,12 @@ class Formula extends Regression {
   }
 
   draw(frame) {
-    const { parameters, mathml, checks } = frame.told;
+    const { parameters, ranges, mathml, checks } = frame.told;
     const { formula, values } = frame.handles;
     if (this.accept(frame.handles, parameters)) return this.stage.ask();
     parameters.forEach((name, i) => this.known.set(name, values[i]));
-    this.slide(parameters);
+    this.remember(parameters, frame.handles.ranges);
+    this.slide(parameters, (this.ranges = ranges));
     if (!this.failed && this.shown !== formula) {
       this.understood.replaceChildren(math(mathml));
       this.said.replaceChildren(h("span", { class: "lv-fine" }, this.stage.data.text.understood), this.understood);
@@ -216,6 +291,7 @@ class Formula extends Regression {
     this.inDetail(formula, mathml);
     this.check(checks, frame.seq);
     super.draw(frame);
+    if (this.leaving && !this.typed) this.leave();
   }
 
   /** The formula beside its number, in the panel. */

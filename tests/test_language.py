@@ -3,9 +3,12 @@
 import ast
 import math
 import random
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from inspect import getsource
+from types import ModuleType
 
 import pytest
 import torch
@@ -13,8 +16,8 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from latex2mathml.converter import convert
 
-from lossviz.scenes import language
-from lossviz.scenes.language import (
+from lossviz import language
+from lossviz.language import (
     CONSTANTS,
     FUNCTIONS,
     INPUTS,
@@ -27,12 +30,12 @@ from lossviz.scenes.language import (
     Name,
     Node,
     Number,
-    evaluate,
     is_condition,
     parse,
     to_latex,
-    to_pytorch,
 )
+from lossviz.losses import typed
+from lossviz.losses.typed import evaluate, to_pytorch
 
 PARAMETERS = ("a", "b", "delta", "gamma_2")
 POINT = {"pred": 1.7, "target": -0.4, "a": 0.6, "b": -2.3, "delta": 1.25, "gamma_2": 3.0}
@@ -381,8 +384,20 @@ def used(node: Node) -> set[str]:
             return set()
 
 
-def test_nothing_in_the_language_runs_text():
-    tree = ast.parse(getsource(language))
+@pytest.mark.parametrize("module", [language, typed], ids=lambda module: module.__name__)
+def test_nothing_in_the_language_runs_text(module: ModuleType):
+    tree = ast.parse(getsource(module))
     called = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     assert not called & {"eval", "exec", "compile", "__import__", "getattr", "globals", "open"}
     assert not {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names} & {"ast"}
+
+
+def test_every_word_means_something():
+    assert {*language.FUNCTIONS} == {*typed._WAYS}
+    assert {*language.COMPARISONS} == {*typed._COMPARISONS}
+
+
+def test_reading_a_formula_needs_no_torch():
+    code = "import sys, lossviz.language as l; l.parse('abs(pred - target)**p / p'); print('torch' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "False"

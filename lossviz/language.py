@@ -1,8 +1,9 @@
-"""The language of typed formulas: text to a small tree, and the tree to numbers, LaTeX and PyTorch. Nothing is run.
+"""The language of typed formulas: text to a small tree, and the tree to LaTeX. Nothing is run, and torch isn't needed.
 
 Numbers, names, ``+ - * / **``, comparisons, and the functions of `FUNCTIONS`. ``pred`` and ``target`` are inputs,
 ``pi`` and ``e`` constants, every other name is a parameter. A comparison is a condition, which only `where` takes. A
-reduction goes over its arguments; where it has only one, along the last axis, which stays with size 1.
+reduction goes over its arguments; where it has only one, along the last axis, which stays with size 1. What a tree
+computes is `lossviz.losses.typed`'s to say.
 """
 
 import math
@@ -10,15 +11,8 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import reduce
-from keyword import iskeyword
+from difflib import get_close_matches
 from typing import TypeAlias
-
-import torch
-import torch.nn.functional as F
-from torch import Tensor
-
-from lossviz.losses.entry import nearest
 
 MOST_CHARACTERS = 200
 MOST_NODES = 100
@@ -26,6 +20,12 @@ MOST_NODES = 100
 MOST_DEPTH = 20
 MOST_PARAMETERS = 6
 MOST_IN_A_NAME = 20
+LARGEST_VALUE = 1e6
+"""How far from 0 a parameter's value may be."""
+START = 1.0
+"""The value of a parameter that was given none."""
+KEY = "formula"
+"""What a typed formula is called where a loss of the catalogue has its key."""
 INPUTS = ("pred", "target")
 CONSTANTS: Mapping[str, float] = {"pi": math.pi, "e": math.e}
 
@@ -74,125 +74,47 @@ class Formula:
     parameters: tuple[str, ...]
 
 
-def _softplus(x: Tensor) -> Tensor:
-    # torch's own is the identity above its threshold, with an error of 2e-9 there.
-    return F.softplus(x, threshold=40)
-
-
-def _where(condition: Tensor, yes: Tensor, no: Tensor) -> Tensor:
-    return torch.where(condition, yes, no)
-
-
-def _clamp(x: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    return torch.minimum(torch.maximum(x, low), high)
-
-
-def _stacked(*arguments: Tensor) -> Tensor:
-    every = reduce(torch.add, arguments)
-    return torch.stack([argument.expand_as(every) for argument in arguments])
-
-
-def _min(first: Tensor, *more: Tensor) -> Tensor:
-    return reduce(torch.minimum, more, first) if more else first.amin(-1, keepdim=True)
-
-
-def _max(first: Tensor, *more: Tensor) -> Tensor:
-    return reduce(torch.maximum, more, first) if more else first.amax(-1, keepdim=True)
-
-
-def _sum(first: Tensor, *more: Tensor) -> Tensor:
-    return reduce(torch.add, more, first) if more else first.sum(-1, keepdim=True)
-
-
-def _mean(first: Tensor, *more: Tensor) -> Tensor:
-    return _sum(first, *more) / (1 + len(more)) if more else first.mean(-1, keepdim=True)
-
-
-def _logsumexp(first: Tensor, *more: Tensor) -> Tensor:
-    return _stacked(first, *more).logsumexp(0) if more else first.logsumexp(-1, keepdim=True)
-
-
-def _softmax(first: Tensor, *more: Tensor) -> Tensor:
-    return _stacked(first, *more).softmax(0)[0] if more else first.softmax(-1)
-
-
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A word of the language: what it computes, and how PyTorch and LaTeX write it.
+    """A word of the language, and how LaTeX writes it.
 
     Attributes:
-        compute: from tensors.
         fewest: how many arguments it takes at least.
         most: how many at most.
-        torch: as PyTorch; ``{0}`` is the first argument, ``{all}`` are all of them.
-        latex: as LaTeX; empty for its name in front of brackets.
-        alone: as PyTorch where it has one argument and reduces along the last axis.
+        latex: as LaTeX; ``{0}`` is the first argument. Empty for its name in front of brackets.
     """
 
-    compute: Callable[..., Tensor]
     fewest: int
     most: int
-    torch: str
     latex: str = ""
-    alone: str = ""
 
 
 _MANY = 8
 FUNCTIONS: Mapping[str, Function] = {
-    "where": Function(
-        _where,
-        3,
-        3,
-        "torch.where({all})",
-        r"\begin{{cases}} {1} & {0} \\ {2} & \text{{otherwise}} \end{{cases}}",
-    ),
-    "abs": Function(torch.abs, 1, 1, "torch.abs({0})", r"\left| {0} \right|"),
-    "exp": Function(torch.exp, 1, 1, "torch.exp({0})", r"e^{{{0}}}"),
-    "log": Function(torch.log, 1, 1, "torch.log({0})", r"\ln \left( {0} \right)"),
-    "log1p": Function(torch.log1p, 1, 1, "torch.log1p({0})", r"\ln \left( 1 + {0} \right)"),
-    "expm1": Function(torch.expm1, 1, 1, "torch.expm1({0})", r"\left( e^{{{0}}} - 1 \right)"),
-    "sqrt": Function(torch.sqrt, 1, 1, "torch.sqrt({0})", r"\sqrt{{{0}}}"),
-    "sin": Function(torch.sin, 1, 1, "torch.sin({0})", r"\sin \left( {0} \right)"),
-    "cos": Function(torch.cos, 1, 1, "torch.cos({0})", r"\cos \left( {0} \right)"),
-    "tanh": Function(torch.tanh, 1, 1, "torch.tanh({0})", r"\tanh \left( {0} \right)"),
-    "sigmoid": Function(torch.sigmoid, 1, 1, "torch.sigmoid({0})", r"\sigma \left( {0} \right)"),
-    "softplus": Function(_softplus, 1, 1, "torch.nn.functional.softplus({0}, threshold=40)"),
-    "relu": Function(torch.relu, 1, 1, "torch.relu({0})"),
-    "sign": Function(torch.sign, 1, 1, "torch.sign({0})"),
-    "clamp": Function(_clamp, 3, 3, "torch.minimum(torch.maximum({0}, {1}), {2})"),
-    "min": Function(_min, 1, _MANY, "torch.minimum({0}, {1})", alone="{0}.amin(-1, keepdim=True)"),
-    "max": Function(_max, 1, _MANY, "torch.maximum({0}, {1})", alone="{0}.amax(-1, keepdim=True)"),
-    "sum": Function(_sum, 1, _MANY, "({0} + {1})", alone="{0}.sum(-1, keepdim=True)"),
-    "mean": Function(_mean, 1, _MANY, "", alone="{0}.mean(-1, keepdim=True)"),
-    "logsumexp": Function(
-        _logsumexp,
-        1,
-        _MANY,
-        "torch.stack(torch.broadcast_tensors({all})).logsumexp(0)",
-        alone="{0}.logsumexp(-1, keepdim=True)",
-    ),
-    "softmax": Function(
-        _softmax, 1, _MANY, "torch.stack(torch.broadcast_tensors({all})).softmax(0)[0]", alone="{0}.softmax(-1)"
-    ),
+    "where": Function(3, 3, r"\begin{{cases}} {1} & {0} \\ {2} & \text{{otherwise}} \end{{cases}}"),
+    "abs": Function(1, 1, r"\left| {0} \right|"),
+    "exp": Function(1, 1, r"e^{{{0}}}"),
+    "log": Function(1, 1, r"\ln \left( {0} \right)"),
+    "log1p": Function(1, 1, r"\ln \left( 1 + {0} \right)"),
+    "expm1": Function(1, 1, r"\left( e^{{{0}}} - 1 \right)"),
+    "sqrt": Function(1, 1, r"\sqrt{{{0}}}"),
+    "sin": Function(1, 1, r"\sin \left( {0} \right)"),
+    "cos": Function(1, 1, r"\cos \left( {0} \right)"),
+    "tanh": Function(1, 1, r"\tanh \left( {0} \right)"),
+    "sigmoid": Function(1, 1, r"\sigma \left( {0} \right)"),
+    "softplus": Function(1, 1),
+    "relu": Function(1, 1),
+    "sign": Function(1, 1),
+    "clamp": Function(3, 3),
+    "min": Function(1, _MANY),
+    "max": Function(1, _MANY),
+    "sum": Function(1, _MANY),
+    "mean": Function(1, _MANY),
+    "logsumexp": Function(1, _MANY),
+    "softmax": Function(1, _MANY),
 }
-_FOLDED = ("min", "max", "sum")
 
-_COMPARISONS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "<": torch.lt,
-    "<=": torch.le,
-    ">": torch.gt,
-    ">=": torch.ge,
-    "==": torch.eq,
-    "!=": torch.ne,
-}
-_OPERATORS: Mapping[str, Callable[..., Tensor]] = {
-    "+": torch.add,
-    "-": torch.sub,
-    "*": torch.mul,
-    "/": torch.div,
-    "**": torch.pow,
-    "neg": torch.neg,
-}
+COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
 
 
 # --- text to tree
@@ -295,11 +217,11 @@ class _Parser:
 
     def comparison(self) -> Node:
         left = self.sum()
-        if self.token.text not in _COMPARISONS:
+        if self.token.text not in COMPARISONS:
             return left
         operator = self.advance()
         node = self.apply(operator, operator.text, left, self.sum())
-        if self.token.text in _COMPARISONS:
+        if self.token.text in COMPARISONS:
             raise self.error("compare two numbers at a time.")
         return node
 
@@ -361,7 +283,7 @@ class _Parser:
         name = token.text
         function = FUNCTIONS.get(name)
         if function is None:
-            raise self.error(f"there is no function {name}; nearest: {nearest(name, FUNCTIONS)}.", token)
+            raise self.error(f"there is no function {name}; nearest: {_nearest(name)}.", token)
         bracket = self.advance()
         arguments = [self.deeper(bracket, self.condition if name == "where" else self.number)]
         while self.token.text == ",":
@@ -424,39 +346,20 @@ def _count(function: Function) -> str:
     return f"{function.fewest} to {function.most} arguments"
 
 
+def _nearest(name: str) -> str:
+    return ", ".join(get_close_matches(name, FUNCTIONS) or FUNCTIONS)
+
+
 def is_condition(node: Node) -> bool:
     """Whether a node is true or false and no number."""
-    return isinstance(node, Apply) and node.op in _COMPARISONS
+    return isinstance(node, Apply) and node.op in COMPARISONS
 
 
-# --- tree to numbers
+# --- tree to LaTeX
 
-
-def evaluate(node: Node, names: Mapping[str, Tensor]) -> Tensor:
-    """The value of a tree.
-
-    Args:
-        node: what `parse` made.
-        names: the inputs and the parameters; their shapes broadcast.
-
-    Returns:
-        The value, in the dtype and on the device of ``names``.
-    """
-    match node:
-        case Number(value):
-            return next(iter(names.values())).new_tensor(value)
-        case Name(name):
-            return names[name] if name in names else next(iter(names.values())).new_tensor(CONSTANTS[name])
-        case Apply(op, arguments):
-            values = [evaluate(argument, names) for argument in arguments]
-            compute = FUNCTIONS[op].compute if op in FUNCTIONS else _OPERATORS.get(op) or _COMPARISONS[op]
-            return compute(*values)
-
-
-# --- tree to LaTeX and PyTorch
-
-_BINDING = {**dict.fromkeys(_COMPARISONS, 0), "+": 1, "-": 1, "*": 2, "/": 2, "neg": 3, "**": 4}
-_ATOM = 5
+BINDING = {**dict.fromkeys(COMPARISONS, 0), "+": 1, "-": 1, "*": 2, "/": 2, "neg": 3, "**": 4}
+ATOM = 5
+"""How tightly what needs no brackets binds."""
 _GREEK = frozenset(
     ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "kappa", "lambda", "mu", "nu", "xi", "rho")
 ) | {"sigma", "tau", "phi", "chi", "psi", "omega"}
@@ -474,26 +377,26 @@ def _latex(node: Node) -> tuple[str, int]:
         case Number(_, text):
             return _latex_number(text)
         case Name(name):
-            return _latex_name(name), _ATOM
+            return _latex_name(name), ATOM
         case Apply("/", (above, below)):
-            return rf"\frac{{{to_latex(above)}}}{{{to_latex(below)}}}", _BINDING["/"]
+            return rf"\frac{{{to_latex(above)}}}{{{to_latex(below)}}}", BINDING["/"]
         case Apply("**", (base, power)):
-            return f"{{{_within(base, _ATOM)}}}^{{{to_latex(power)}}}", _BINDING["**"]
+            return f"{{{_within(base, ATOM)}}}^{{{to_latex(power)}}}", BINDING["**"]
         case Apply("neg", (operand,)):
-            return f"-{_within(operand, _BINDING['neg'])}", _BINDING["neg"]
-        case Apply(op, (left, right)) if op in _BINDING:
+            return f"-{_within(operand, BINDING['neg'])}", BINDING["neg"]
+        case Apply(op, (left, right)) if op in BINDING:
             sign = r"\cdot" if op == "*" and _starts_with_number(right) else _SIGNS.get(op, op)
-            tight = _BINDING[op]
+            tight = BINDING[op]
             # A minus sign after an operator wants brackets, and so does a sum after a minus.
             return f"{_within(left, tight)} {sign} {_within(right, tight + (op in '-*'))}", tight
         case Apply("log1p", (operand,)):
-            return rf"\ln \left( 1 + {_within(operand, _BINDING['+'])} \right)", _ATOM
+            return rf"\ln \left( 1 + {_within(operand, BINDING['+'])} \right)", ATOM
         case Apply(op, arguments):
             shown = [to_latex(argument) for argument in arguments]
             written = FUNCTIONS[op].latex
             if written:
-                return written.format(*shown), _BINDING["**"] if op == "exp" else 0 if op == "where" else _ATOM
-            return rf"\operatorname{{{op}}} \left( {', '.join(shown)} \right)", _ATOM
+                return written.format(*shown), BINDING["**"] if op == "exp" else 0 if op == "where" else ATOM
+            return rf"\operatorname{{{op}}} \left( {', '.join(shown)} \right)", ATOM
 
 
 def _within(node: Node, tight: int) -> str:
@@ -503,7 +406,7 @@ def _within(node: Node, tight: int) -> str:
 
 def _latex_number(text: str) -> tuple[str, int]:
     digits, _, power = text.lower().partition("e")
-    return (rf"{digits} \cdot 10^{{{int(power)}}}", _BINDING["*"]) if power else (digits, _ATOM)
+    return (rf"{digits} \cdot 10^{{{int(power)}}}", BINDING["*"]) if power else (digits, ATOM)
 
 
 def _latex_name(name: str) -> str:
@@ -525,92 +428,3 @@ def _starts_with_number(node: Node) -> bool:
             return _starts_with_number(first)
         case _:
             return False
-
-
-def to_pytorch(formula: Formula) -> str:
-    """A program that leaves the mean of the formula over ``pred`` and ``target`` in ``loss``.
-
-    Values of parameters are left open, as ``{name}``.
-    """
-    given = [f"{_python_name(name)} = torch.tensor({{{name}}}, dtype=pred.dtype)" for name in formula.parameters]
-    return "\n".join([*given, f"loss = {_python(formula.root)[0]}", "loss = loss.mean()", ""])
-
-
-def _python_name(name: str) -> str:
-    # Longer than a parameter's name may be, so that it is nobody else's.
-    return f"the_parameter_called_{name}" if iskeyword(name) or name in ("torch", "loss") else name
-
-
-def _is_tensor(node: Node) -> bool:
-    """Whether PyTorch's program has a tensor there, and no number of Python's."""
-    match node:
-        case Number():
-            return False
-        case Name(name):
-            return name not in CONSTANTS
-        case Apply(op, arguments):
-            return op in FUNCTIONS or any(map(_is_tensor, arguments))
-
-
-def _python(node: Node) -> tuple[str, int]:
-    """The expression, and how tightly its outermost operation binds."""
-    if not _is_tensor(node):
-        # Python computes with numbers of its own, to which 1/0 is an error and 9**9**9**9 a week's work.
-        value = float(evaluate(node, {"": torch.zeros((), dtype=torch.float64)}).item())
-        if not math.isfinite(value):
-            return f'float("{value}")', _ATOM
-        return repr(value), _ATOM if value >= 0 else _BINDING["neg"]
-    match node:
-        case Apply(op, arguments) if op in FUNCTIONS:
-            return _python_call(op, [_python_tensor(argument) for argument in arguments])
-        case Apply("neg", (operand,)):
-            return f"-{_python_within(operand, _BINDING['neg'])}", _BINDING["neg"]
-        case Apply(op, (left, right)):
-            tight = _BINDING[op]
-            first = _python_within(left, tight + (op == "**"))
-            second = _python_within(right, tight + (op != "**" and op not in ("+", "*")))
-            return f"{first}**{second}" if op == "**" else f"{first} {op} {second}", tight
-        case Name(name):
-            return _python_name(name), _ATOM
-        case _:
-            raise AssertionError(node)
-
-
-def _python_within(node: Node, tight: int) -> str:
-    text, own = _python(node)
-    return text if own >= tight else f"({text})"
-
-
-def _python_tensor(node: Node) -> str:
-    text, own = _python(node)
-    if _is_tensor(node):
-        return text if own == _ATOM else f"({text})"
-    if is_condition(node):
-        return f"torch.tensor({text == '1.0'})"
-    return f"torch.tensor({text}, dtype=pred.dtype)"
-
-
-def _python_call(op: str, arguments: list[str]) -> tuple[str, int]:
-    function = FUNCTIONS[op]
-    if len(arguments) == 1 and function.alone:
-        return function.alone.format(*arguments), _ATOM
-    bare = [argument[1:-1] if _wrapped(argument) else argument for argument in arguments]
-    if op == "mean":
-        return f"({' + '.join(arguments)}) / {len(arguments)}", _BINDING["/"]
-    if op == "sum":
-        return f"({' + '.join(arguments)})", _ATOM
-    if op in _FOLDED:
-        return reduce(lambda left, right: function.torch.format(left, right), bare), _ATOM
-    return function.torch.format(*bare, all=", ".join(bare)), _ATOM
-
-
-def _wrapped(text: str) -> bool:
-    """Whether the first bracket closes with the last."""
-    if not text.startswith("("):
-        return False
-    depth = 0
-    for place, character in enumerate(text):
-        depth += (character == "(") - (character == ")")
-        if depth == 0:
-            return place == len(text) - 1
-    return False
