@@ -146,8 +146,8 @@ def attribute(log: list[list[Any]], times: Times) -> None:
     times.rates.append(len({seq for when, seq, _ in pictures if when <= moves[-1][0]}) / seconds)
 
 
-def shake(page: Page, selector: str, grip: Grip, moves: int) -> None:
-    """Press in the middle of an element and move to and fro, one move each 30 ms."""
+def shake(page: Page, selector: str, grip: Grip, moves: int, pause: float = PAUSE_MS) -> None:
+    """Press in the middle of an element and move to and fro, one move each ``pause`` milliseconds."""
     box = page.locator(selector).first.bounding_box()
     assert box
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
@@ -155,21 +155,23 @@ def shake(page: Page, selector: str, grip: Grip, moves: int) -> None:
     page.mouse.down()
     for to in grip.way(x, y, moves):
         page.mouse.move(*to)
-        page.wait_for_timeout(PAUSE_MS)
+        page.wait_for_timeout(pause)
     page.wait_for_timeout(300)
     page.mouse.up()
 
 
-def ours(browser: Browser, url: str, scene: str, moves: int, times: Times) -> None:
-    """Drag a handle of the explorer."""
+def ours(
+    browser: Browser, url: str, scene: str, moves: int, times: Times, script: str = "", pause: float = PAUSE_MS
+) -> None:
+    """Drag a handle of the explorer; ``script`` runs in the page before any other."""
     page = browser.new_page(viewport={"width": 1440, "height": 900})
-    page.add_init_script(SENT)
+    page.add_init_script(script + SENT)
     page.goto(f"{url}/explore?scene={scene}")
     page.wait_for_function("document.querySelector('output[name=loss]')?.dataset.seq")
     page.wait_for_timeout(1500)
     page.evaluate(WATCH)
     page.evaluate("window.lvLog.length = 0")
-    shake(page, f"[data-handle='{GRIPS[scene].handle}']", GRIPS[scene], moves)
+    shake(page, f"[data-handle='{GRIPS[scene].handle}']", GRIPS[scene], moves, pause)
     # The first move goes to the handle itself and changes nothing.
     attribute(after_first_move(page.evaluate("window.lvLog")), times)
     page.close()

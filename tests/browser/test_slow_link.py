@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.drag import GRIPS, Times, ours
 from tests.browser.stage import centre, check_numbers, ready, settle
 
 # Every message waits half the round trip on its way there and half on its way back.
@@ -27,6 +28,8 @@ COUNT = """() => {
 }"""
 SECONDS = 2.0
 PICTURES_A_SECOND = 15
+SLACK = 1.5
+"""A third less is left to a busy machine."""
 
 
 @pytest.mark.parametrize("trip", [100, 300])
@@ -60,7 +63,15 @@ def test_pictures_keep_coming_and_the_last_one_is_right(visit: Any, site: Any, t
     )
     seqs = page.evaluate("window.seqs")
     page.mouse.up()
-    assert len(set(seqs)) >= PICTURES_A_SECOND * SECONDS / 1.5, "a third less is left to a busy machine"
+    assert len(set(seqs)) >= PICTURES_A_SECOND * SECONDS / SLACK
     assert seqs == sorted(seqs)
     settle(page)
     check_numbers(page, "regression")
+
+
+@pytest.mark.parametrize("scene", GRIPS)
+def test_pictures_keep_coming_in_every_scene(browser: Any, site: Any, scene: str):
+    times = Times()
+    ours(browser, site.url, scene, 60, times, script=f"({DELAY})(150);", pause=15)
+    assert len(times.pictures) > 50
+    assert times.rates[0] >= PICTURES_A_SECOND / SLACK
