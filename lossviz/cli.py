@@ -33,7 +33,7 @@ PROPERTY_HELP = (
 )
 FORMULA_HELP = (
     "a loss of your own of pred and target, such as 'abs(pred - target)**p / p' with --param formula.p=1.5; may be "
-    "repeated: the second one is formula#2"
+    "repeated, the second one is formula#2"
 )
 NARROW = 40
 """Characters of a formula where it stands in a line with others."""
@@ -325,16 +325,14 @@ def _ready(spec: "RunSpec") -> "Dataset":
 
 
 def _spec(options: argparse.Namespace) -> dict[str, Any]:
-    from lossviz.language import KEY
+    from lossviz.language import KEY, parse
     from lossviz.runs.spec import distinct
 
     entries: list[dict[str, Any]] = [{"key": key.strip(), "params": {}} for key in (options.losses or "").split(",")]
     typed = [{"key": KEY, "formula": text, "params": {}} for text in options.formula]
     entries = [*entries, *typed] if options.losses is not None else typed
     if not entries:
-        raise ValueError(
-            "there is nothing to train with: choose losses with --losses, or type one with --formula"
-        )
+        raise ValueError("there is nothing to train with: choose losses with --losses, or type one with --formula")
     keys = [entry["key"] for entry in entries]
     labels = distinct(keys)
     for text in options.param:
@@ -344,7 +342,9 @@ def _spec(options: argparse.Namespace) -> dict[str, Any]:
         if not (equals and dot and members):
             allowed = f"it must read like huber.delta=0.5 and name one of {', '.join(labels)}"
             raise ValueError(f"--param is {text[:60]!r}; {allowed}")
-        for place in members:
+        # Of several formulas, those that have it.
+        having = [p for p in members if keys[p] != KEY or param in parse(entries[p]["formula"]).parameters]
+        for place in having or members:
             entries[place]["params"][param] = _value(value)
     chosen = ("model", "optimizer", "learning_rate", "batch_size", "epochs", "seed")
     given = {name: getattr(options, name) for name in chosen if getattr(options, name) is not None}

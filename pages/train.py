@@ -2,8 +2,10 @@
 
 import streamlit as st
 
+from lossviz.language import FormulaError
 from lossviz.live.service import service
 from lossviz.runs import ARTICLE, RunSpec, StoreError
+from lossviz.training import validate
 from lossviz.ui.components import person
 from lossviz.ui.training import bridges, fill_form, follow, form, is_article, open_form, preview
 from lossviz.ui.words import tr
@@ -66,8 +68,12 @@ else:
     st.markdown(f"**{tr('Choose losses on the left and press Train: what does each do to the same network?')}**")
     try:
         spec = RunSpec.parse(wanted)
+        validate(spec)
+    except FormulaError:
+        st.info(tr("Mend the formula on the left."), icon=":material/arrow_back:")
     except ValueError as error:
-        st.warning(str(error), icon=":material/error:")
+        if not pressed:
+            st.warning(str(error), icon=":material/error:")
     else:
         preview(spec)
         st.caption(

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from lossviz import cli, losses
-from lossviz.runs import Store, default_path
+from lossviz.runs import LossChoice, RunSpec, Store, default_path
 from lossviz.training import choose_device, device_name, offered
 
 COMMAND = [sys.executable, "-m", "lossviz.cli"]
@@ -177,6 +177,56 @@ def test_train_in_words(mnist, home, capsys):
     assert listed[0]["status"] == "done" and listed[0]["losses"] == ["hinge"]
 
 
+def test_train_with_formulas(mnist, home, capsys):
+    long = "where(pred < target, q, 1) * (pred - target)**2 + 0 * target"
+    typed = ["--formula", "abs(pred - target)**p / p", "--formula", long]
+    steps = ["--epochs", "1", "--batch-size", "1000"]
+    assert (
+        cli.main(["train", "--losses", "mse", *typed, "--param", "formula.p=1.5", "--param", "formula#2.q=2", *steps])
+        == 0
+    )
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2].startswith(
+        "  abs(pred - target)**p / p: Softmax probabilities against the one-hot label, the formula"
+    )
+    assert [line[16:].partition("  ")[0].partition(" test")[0] for line in lines[4:7]] == [
+        "mse",
+        "abs(pred - target)**p / p",
+        "where(pred < target, q, 1) * (pred - ta…",
+    ]
+    run, _ = only_run()
+    assert run.spec.losses[1:] == (
+        LossChoice("formula", {"p": 1.5}, "abs(pred - target)**p / p"),
+        LossChoice("formula", {"q": 2.0}, long),
+    )
+    assert cli.main(["runs"]) == 0
+    names = "mse, abs(pred - target)**p / p (p=1.5), where(pred < target, q, 1) * (pred - ta… (q=2.0)\n"
+    assert capsys.readouterr().out.endswith(names)
+    assert cli.main(["runs", "--json"]) == 0
+    (listed,) = objects(capsys.readouterr().out)
+    assert listed[0]["losses"] == ["mse", "abs(pred - target)**p / p (p=1.5)", f"{long} (q=2.0)"]
+
+
+def test_a_typed_square_trains_as_mse_does(mnist, home, capsys):
+    steps = ["--epochs", "1", "--batch-size", "1000", "--json"]
+    assert cli.main(["train", "--losses", "mse", "--formula", "(pred - target)**2", *steps]) == 0
+    points = [event for event in objects(capsys.readouterr().out) if event["event"] == "point"]
+    mse, ours = (
+        [(point["step"], point["metric"], point["value"]) for point in points if point["loss"] == name]
+        for name in ("mse", "(pred - target)**2")
+    )
+    assert len(mse) > 20 and mse == ours
+
+
+def test_the_list_of_runs_needs_no_torch(home):
+    store = Store(default_path())
+    store.create(RunSpec(losses=(LossChoice("formula", {"p": 1.5}, "abs(pred - target)**p"),)), "cli")
+    store.close()
+    code = "import sys, lossviz.cli as c; c.main(['runs']); print('torch' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "abs(pred - target)**p (p=1.5)" in found.stdout and found.stdout.splitlines()[-1] == "False"
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -207,6 +257,17 @@ def test_train_in_words(mnist, home, capsys):
         ("train --losses huber --param delta=1", ["'delta=1'", "huber.delta=0.5"]),
         ("train --losses huber --param mse.delta=1", ["'mse.delta=1'", "one of huber"]),
         ("train --losses mse --speed 3", ["--speed"]),
+        ("train --losses formula", ["a formula is None"]),
+        ("train --formula pred.real", ["Character 5", "'.' is not part of the language"]),
+        ("train --formula target", ["pred does not appear"]),
+        ("train --formula " + "-" * 30 + "pred", ["--formula"]),
+        ("train --formula=" + "-" * 30 + "pred", ["at most 20 deep"]),
+        ("train --formula=" + "pred+" * 60 + "pred", ["at most 200 characters"]),
+        ("train --formula log(pred-1)", ["The formula gives no number at prediction 0.1, label 1."]),
+        ("train --formula p*pred --param formula.p=1e7", ["formula.p is 10000000.0", "1e+06"]),
+        ("train --formula p*pred --param formula.p=NaN", ["formula.p is nan"]),
+        ("train --formula p*pred --param formula.q=1", ["'q'", "allowed: p"]),
+        ("train --formula p*pred --param mse.q=1", ["'mse.q=1'", "one of formula"]),
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_code_2(home, capsys, arguments, words):

@@ -1,12 +1,15 @@
 """The runs page's script: list, filter, compare, delete and undo."""
 
+import csv
+import io
+import json
 from collections.abc import Callable
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from lossviz.live.service import Service
-from lossviz.runs import LossChoice, Run, RunSpec
+from lossviz.runs import LossChoice, Run, RunSpec, to_csv, to_json
 from tests.pages.conftest import said, well
 
 Visit = Callable[..., AppTest]
@@ -118,3 +121,24 @@ def test_a_run_that_another_program_trains_cannot_be_deleted_from_here(visit: Vi
     page.button(key="delete").click().run()
     assert "trained by another program" in said(well(page))
     assert [each.id for each in ours.store.runs()] == [run.id]
+
+
+def test_a_typed_formula_is_listed_searched_compared_and_taken_along(visit: Visit, ours: Service):
+    formula = "where(pred < target, 2, 1) * abs(pred - target) + 0 * where(pred > target, 1, pred)"
+    spec = RunSpec(losses=(LossChoice("formula", {}, formula), LossChoice("formula", {}, formula)), epochs=1)
+    runs = [ours.store.create(spec, ME) for _ in range(2)]
+    for run in runs:
+        ours.store.append(run.id, [(member, 1875, "test_accuracy", 0.9) for member in (0, 1)])
+    page = visit("runs")
+    name = "where(pred < target, 2, 1) * abs(pred - target) + 0 * where…"
+    assert list(page.dataframe[0].value["losses"]) == [f"{name}, {name} #2"] * 2
+    page.text_input(key="search").set_value("where(pred").run()
+    assert len(listed(well(page))) == 2
+    tick(page, 0, 1)
+    (chart,) = page.get("plotly_chart")
+    # Plotly takes what is between < and > for a tag.
+    assert "where(pred &lt; target, 2, 1)" in chart.proto.spec
+    text = to_csv(runs[0], ours.store.points(runs[0].id))
+    assert [row[2] for row in csv.reader(io.StringIO(text))] == ["loss", formula, f"{formula}#2"]
+    told = json.loads(to_json(runs[0], ours.store.points(runs[0].id)))
+    assert RunSpec.parse(told["spec"]) == spec and told["members"] == [formula, f"{formula}#2"]

@@ -1,12 +1,17 @@
 """The train page's script: what the form says is what is queued."""
 
 from collections.abc import Callable
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from lossviz.live.service import Service
+from lossviz.losses import CATALOGUE
 from lossviz.runs import ARTICLE, LossChoice, Run, RunSpec, StoreError
+from lossviz.scenes.state import parse
+from lossviz.ui import training
+from lossviz.ui.training import trainable
 from tests.pages.conftest import address, said, well
 
 Visit = Callable[..., AppTest]
@@ -153,3 +158,130 @@ def test_bridges_are_shown_for_every_loss(visit: Visit):
     page = visit("train")
     texts = " ".join(each.value for each in page.expander[0].markdown)
     assert "Cross-entropy (softmax)" in texts and "Mean squared error" in texts
+
+
+# --- formulas, and losses that an address asks for
+
+POWER = "abs(pred - target)**p / p"
+
+
+def asked(page: AppTest) -> list[str]:
+    return [page.selectbox(key=f"loss.{place}").value for place in range(len(page.session_state["losses"]))]
+
+
+def test_a_formula_is_typed_into_the_form_and_trained_with(visit: Visit, ours: Service):
+    page = visit("train")
+    page.selectbox(key="loss.1").set_value("formula")
+    well(page.run())
+    assert page.text_input(key="formula.1").value == POWER
+    page.text_input(key="formula.1").set_value("delta * abs(pred - target)")
+    well(page.run())
+    page.number_input(key="1.formula.delta").set_value(-2.5)
+    texts = " ".join(each.value for each in well(page.run()).expander[0].markdown)
+    assert "`delta * abs(pred - target)`, delta = -2.5: Softmax probabilities against the one-hot label" in texts
+    press_train(page)
+    assert only_run(ours).spec.losses == (
+        LossChoice("cross_entropy", {}),
+        LossChoice("formula", {"delta": -2.5}, "delta * abs(pred - target)"),
+    )
+
+
+def test_a_formula_that_is_none_points_at_the_character_and_is_not_queued(visit: Visit, ours: Service):
+    page = visit("train")
+    page.selectbox(key="loss.0").set_value("formula")
+    well(page.run())
+    page.text_input(key="formula.0").set_value("abs(pred - target) + where(pred^2)")
+    sentence = "Character 32 of the formula: '^' is not part of the language; a power is written **."
+    assert said(page.run()) == f"{sentence} | Mend the formula on the left."
+    text, pointer = page.code[0].value.split("\n")
+    assert text[pointer.index("^")] == "^" and len(text) < 30
+    press_train(page)
+    assert ours.store.runs() == [] and "run" not in address(page)
+    page.text_input(key="formula.0").set_value("log(pred - 1)")
+    assert "The formula gives no number at prediction 0.1, label 1." in said(page.run())
+    press_train(page)
+    assert ours.store.runs() == [] and "The formula gives no number at prediction 0.1, label 1." in said(page)
+
+
+def test_a_formula_moves_up_with_its_text_and_parameters(visit: Visit, ours: Service):
+    page = visit("train", loss="mse,formula", formula=POWER, formula__p="2.5")
+    well(page.button(key="remove.0").click().run())
+    press_train(page)
+    assert only_run(ours).spec.losses == (LossChoice("formula", {"p": 2.5}, POWER),)
+
+
+def test_an_address_asks_for_a_formula_beside_other_losses(visit: Visit, ours: Service):
+    page = visit("train", loss="formula,huber,mse", formula=POWER, formula__p="1.25", huber__delta="2.5")
+    assert asked(page) == ["formula", "huber", "mse"]
+    # Once: what is changed afterwards stays.
+    page.number_input(key="1.huber.delta").set_value(0.5)
+    press_train(page)
+    run = only_run(ours)
+    assert run.spec.losses == (
+        LossChoice("formula", {"p": 1.25}, POWER),
+        LossChoice("huber", {"delta": 0.5}),
+        LossChoice("mse", {}),
+    )
+    assert address(page) == {"run": run.id}
+    again = visit("train", run=run.id)
+    assert (asked(again), again.text_input(key="formula.0").value) == (["formula", "huber", "mse"], POWER)
+    assert again.number_input(key="0.formula.p").value == 1.25
+
+
+def test_a_single_loss_is_asked_for_beside_cross_entropy(visit: Visit):
+    assert asked(visit("train", loss="formula", formula="pred")) == ["formula", "cross_entropy"]
+    assert asked(visit("train", loss="cross_entropy")) == ["cross_entropy"]
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        ({"loss": "formula"}, "a formula is None; it must be a text"),
+        ({"loss": "formula", "formula": "pred.__class__"}, "Character 5 of the formula: '.' is not part"),
+        ({"loss": "formula", "formula": "p" * 9999}, "Character 201 of the formula: a formula has at most 200"),
+        ({"loss": "formula", "formula": "p*pred", "formula__p": "1e9"}, "formula.p is 1000000000.0; it must be"),
+        ({"loss": "formula", "formula": "p*pred", "formula__p": "[[["}, "formula.p is '[[['"),
+        ({"loss": "formula", "formula": "p*pred", "formula__q": "1"}, "unknown parameter of the formula 'q'"),
+        ({"loss": "formula", "formula": "log(-pred)"}, "The formula gives no number at prediction 0.1, label 1."),
+        ({"loss": "hubr,mse"}, "No loss is called 'hubr'; nearest: huber"),
+        ({"loss": ""}, "a loss's key is ''"),
+        ({"loss": ",".join(f"x{n}" for n in range(9))}, "losses has 9 entries"),
+        ({"loss": "huber", "huber__delta": "-1"}, "huber.delta is -1, allowed"),
+    ],
+)
+def test_an_address_that_asks_for_what_cannot_be_gets_a_sentence_and_the_opening(
+    visit: Visit, query: dict[str, str], sentence: str
+):
+    page = visit("train", **query)
+    assert sentence in said(page)
+    assert asked(page) == ["cross_entropy", "mse"]
+
+
+def test_the_form_is_as_it_was_left(visit: Visit):
+    page = visit("train", loss="formula,huber", formula=POWER, formula__p="3")
+    page.number_input(key="0.formula.p").set_value(4.0)
+    page.number_input(key="epochs").set_value(7)
+    well(page.run())
+    page.query_params.clear()
+    page.switch_page("runs.py")
+    well(page.run())
+    page.switch_page("train.py")
+    well(page.run())
+    assert asked(page) == ["formula", "huber"]
+    assert (page.number_input(key="0.formula.p").value, page.number_input(key="epochs").value) == (4.0, 7)
+
+
+def test_what_the_explorer_shows_opens_the_form(visit: Visit, ours: Service):
+    shown = {"scene": "formula", "loss": "huber,quantile,mse", "huber.delta": "2.5", "formula": "q*abs(pred-target)**p"}
+    state, problems = parse({**shown, "values": "0.5,3,1,1,1,1"}, CATALOGUE)
+    assert not problems
+    choices = trainable(state)
+    assert choices == (
+        LossChoice("formula", {"q": 0.5, "p": 3.0}, "q*abs(pred-target)**p"),
+        LossChoice("huber", {"delta": 2.5}),
+        LossChoice("mse", {}),
+    )
+    query = dict(parse_qsl(urlsplit(training.address(choices)).query))
+    page = visit("train", **{name.replace(".", "__"): text for name, text in query.items()})
+    press_train(page)
+    assert only_run(ours).spec.losses == choices
