@@ -1,4 +1,4 @@
-"""A straight line through points: each loss's own best line, and the way to it over slope and intercept.
+"""A straight line through 2 to 24 points: each loss's own best line, and the way to it over slope and intercept.
 
 Numbers by loss: ``loss`` of the line held, ``gradient.slope`` and ``gradient.intercept``; of the best line
 ``fit.slope``, ``fit.intercept`` and ``fit.loss``. A fit that did not converge, or whose slope is free, has a note.
@@ -26,10 +26,14 @@ from lossviz.scenes.scene import ARROWS, RATE, Frame, Handle, Params, Scene, Ser
 
 X_REACH = 2.5
 Y_LOW, Y_HIGH = -2.0, 8.0
+OUTLIERS = (0.2, 7.8)
+"""Heights near the ends at which every loss is defined."""
+FEWEST, MOST = 2, 24
+"""A line needs two points; of more than these none could be taken hold of."""
 SLOPE = Handle("slope", "Slope", -3.0, 3.0, 0.1, -0.6)
 INTERCEPT = Handle("intercept", "Intercept", Y_LOW, Y_HIGH, 0.1, 4.6)
-XS = Series("xs", "Points, x", -X_REACH, X_REACH, 0.1, (-2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.6, 2.0))
-YS = Series("ys", "Points, y", Y_LOW, Y_HIGH, 0.1, (1.2, 1.3, 2.2, 2.3, 3.2, 3.3, 4.2, 0.4, 4.9))
+XS = Series("xs", "Points, x", -X_REACH, X_REACH, 0.1, (-2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.6, 2.0), FEWEST, MOST)
+YS = Series("ys", "Points, y", Y_LOW, Y_HIGH, 0.1, (1.2, 1.3, 2.2, 2.3, 3.2, 3.3, 4.2, 0.4, 4.9), FEWEST, MOST)
 SIDE = 61
 SLOPES = SLOPE.low + (SLOPE.high - SLOPE.low) * torch.arange(SIDE, dtype=torch.float64) / (SIDE - 1)
 INTERCEPTS = Y_LOW + (Y_HIGH - Y_LOW) * torch.arange(SIDE, dtype=torch.float64) / (SIDE - 1)
@@ -152,7 +156,7 @@ def _defined(loss: Loss, values: Tensor) -> bool:
 LINE = Scene(
     key="line",
     name="Regression line",
-    task="Drag the outlier: which losses' best lines follow it, and which stay?",
+    task="Drag the outlier, or add another: which losses' best lines follow it, and which stay?",
     handles=(SLOPE, INTERCEPT, XS, YS),
     input_kinds=("regression", "nonnegative", "regression_batch", "nonnegative_batch"),
     view_names=("fits", "pulls", "surface", "path", "formula", "proof"),
@@ -165,4 +169,5 @@ LINE = Scene(
         "arrows": ARROWS,
     },
     step=step,
+    paired=((XS.name, YS.name),),
 )

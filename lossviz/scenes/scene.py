@@ -153,6 +153,7 @@ class Scene:
         step: the handles after one step of gradient descent, those that move; ``None`` where there is nothing to do.
         own: by key the losses that it makes from its handles; it draws them before those of the catalogue.
         start: parameters that a newcomer finds, by loss and name, where a loss's own default shows little here.
+        paired: names of series that always have as many entries as one another, such as the coordinates of points.
     """
 
     key: str
@@ -169,6 +170,7 @@ class Scene:
     step: Callable[[Loss, Values, Mapping[str, Any]], dict[str, Any]] | None = None
     own: Mapping[str, Callable[[Values], Loss]] = field(default_factory=dict[str, Callable[[Values], Loss]])
     start: Params = field(default_factory=dict[str, Mapping[str, Any]])
+    paired: tuple[tuple[str, ...], ...] = ()
 
     @property
     def most(self) -> int:
@@ -196,19 +198,30 @@ class Scene:
         """Return all handles and options, defaults where left out.
 
         Raises:
-            ValueError: one is unknown, not finite, or outside what is allowed.
+            ValueError: one is unknown, not finite, or outside what is allowed; or two that are paired differ in number.
         """
         known = {handle.name: handle for handle in self.handles}
         for name in values:
             if name not in known and name not in self.options:
                 raise ValueError(f"Unknown handle {name[:40]!r}; this scene has {', '.join([*known, *self.options])}.")
-        held = {name: h.parse(values.get(name, h.default)) for name, h in known.items()}
+        held: dict[str, Any] = {name: h.parse(values.get(name, h.default)) for name, h in known.items()}
+        for names in self.paired:
+            counts = [len(held[name]) for name in names]
+            if len(set(counts)) > 1:
+                found = " and ".join(f"{count} of {name}" for name, count in zip(names, counts, strict=True))
+                raise ValueError(f"There are {found}; allowed: as many of each.")
         return held | {name: o.parse(name, values.get(name, o.default)) for name, o in self.options.items()}
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names of all handles and options."""
         return (*(handle.name for handle in self.handles), *self.options)
+
+    @property
+    def together(self) -> tuple[tuple[str, ...], ...]:
+        """All names, those that can only be changed together as one."""
+        bound = {name for names in self.paired for name in names}
+        return (*self.paired, *((name,) for name in self.names if name not in bound))
 
 
 def line_values(lines: Formula, named: Mapping[str, Any], params: Mapping[str, Any]) -> list[list[float]]:

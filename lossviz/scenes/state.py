@@ -44,13 +44,12 @@ def parse(
     params = {loss.key: _params(scene, loss, query, problems) for loss in losses}
     handles = scene.parse_handles({})
     typed = {handle.name for handle in scene.handles if isinstance(handle, Text)}
-    for name in scene.names:
-        if name in query:
-            try:
-                value = query[name] if name in typed else _value(query[name])
-                handles = scene.parse_handles({**handles, name: value})
-            except ValueError as error:
-                problems.append(str(error))
+    for names in scene.together:
+        given = {name: query[name] if name in typed else _value(query[name]) for name in names if name in query}
+        try:
+            handles = scene.parse_handles({**handles, **given}) if given else handles
+        except ValueError as error:
+            problems.append(str(error))
     keys = scene.keys(losses)
     focus = query.get("focus", "")
     if focus not in keys:

@@ -13,7 +13,7 @@ from lossviz import value_and_grad
 from lossviz.losses import CATALOGUE, get
 from lossviz.losses.entry import Loss
 from lossviz.scenes.fitting import TOLERANCE, batch_loss, batch_slopes, fit
-from lossviz.scenes.line import INTERCEPT, INTERCEPTS, LINE, SIDE, SLOPE, SLOPES
+from lossviz.scenes.line import FEWEST, INTERCEPT, INTERCEPTS, LINE, MOST, OUTLIERS, SIDE, SLOPE, SLOPES
 
 LOSSES = LINE.losses(CATALOGUE)
 every_loss = pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.key)
@@ -21,8 +21,8 @@ EXACT = {"rtol": 1e-12, "atol": 1e-12, "equal_nan": True}
 XS = torch.tensor(LINE.parse_handles({})["xs"], dtype=torch.float64)
 YS = torch.tensor(LINE.parse_handles({})["ys"], dtype=torch.float64)
 
-points = st.lists(st.integers(-25, 25).map(lambda v: v / 10), min_size=9, max_size=9)
-heights = st.lists(st.integers(0, 80).map(lambda v: v / 10), min_size=9, max_size=9)
+point = st.tuples(st.integers(-25, 25), st.integers(0, 80)).map(lambda at: (at[0] / 10, at[1] / 10))
+points = st.lists(point, min_size=FEWEST, max_size=MOST)
 
 
 def tensor(values: list[float]) -> Tensor:
@@ -47,11 +47,12 @@ def ends_of(loss: Loss) -> list[dict[str, Any]]:
 
 
 @every_loss
-@given(xs=points, ys=heights, slope=st.floats(-3, 3), intercept=st.floats(-2, 8))
+@given(places=points, slope=st.floats(-3, 3), intercept=st.floats(-2, 8))
 @settings(max_examples=6, deadline=None)
 def test_numbers_are_those_of_autograd_through_the_line(
-    loss: Loss, xs: list[float], ys: list[float], slope: float, intercept: float
+    loss: Loss, places: list[tuple[float, float]], slope: float, intercept: float
 ):
+    xs, ys = map(list, zip(*places, strict=True))
     handles = LINE.parse_handles({"xs": xs, "ys": ys, "slope": slope, "intercept": intercept})
     frame = LINE.views([loss], handles, {}, ["pulls"])
     held = [torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in (slope, intercept)]
@@ -89,9 +90,10 @@ def test_a_loss_outside_its_domain_has_a_note_and_its_best_line_all_the_same():
 # --- best lines
 
 
-@given(xs=points, ys=heights)
+@given(places=points)
 @settings(max_examples=30, deadline=None)
-def test_the_best_line_of_squares_is_the_closed_form(xs: list[float], ys: list[float]):
+def test_the_best_line_of_squares_is_the_closed_form(places: list[tuple[float, float]]):
+    xs, ys = map(list, zip(*places, strict=True))
     x, y = tensor(xs), tensor(ys)
     design = torch.stack([x, torch.ones_like(x)], -1)
     rank = torch.linalg.matrix_rank(design)
@@ -117,12 +119,11 @@ def brute_force(loss: Loss, xs: Tensor, ys: Tensor, params: dict[str, Any]) -> f
 
 
 @every_loss
-@pytest.mark.parametrize("seed", range(4))
-def test_no_line_of_a_grid_or_through_two_points_is_better(loss: Loss, seed: int):
-    generator = torch.Generator().manual_seed(seed)
-    xs = 5 * torch.rand(9, generator=generator, dtype=torch.float64) - 2.5
-    ys = (8 * torch.rand(9, generator=generator, dtype=torch.float64)) if seed else YS
-    xs = xs if seed else XS
+@pytest.mark.parametrize("count", [0, FEWEST, 3, 9, MOST])
+def test_no_line_of_a_grid_or_through_two_points_is_better(loss: Loss, count: int):
+    generator = torch.Generator().manual_seed(count)
+    xs = 5 * torch.rand(count, generator=generator, dtype=torch.float64) - 2.5 if count else XS
+    ys = 8 * torch.rand(count, generator=generator, dtype=torch.float64) if count else YS
     params = loss.resolve()
     best = fit(loss, xs, ys, params)
     assert best.converged and best.sloped
@@ -235,3 +236,26 @@ def test_steps_stay_inside_the_bounds():
     handles = LINE.parse_handles({"rate": 10.0})
     moved = LINE.step(get("mse"), handles, {})
     assert moved == {"slope": SLOPE.high, "intercept": INTERCEPT.low}
+
+
+# --- points that come and go
+
+
+@every_loss
+@pytest.mark.parametrize("count", [FEWEST, MOST])
+def test_every_view_has_as_many_points_as_there_are(loss: Loss, count: int):
+    xs = [round(-2.4 + 4.8 * k / (count - 1), 3) for k in range(count)]
+    handles = LINE.parse_handles({"xs": xs, "ys": [OUTLIERS[k % 2] for k in range(count)]})
+    wanted = ["fits", "pulls", *(f"{view}:{loss.key}" for view in ("surface", "path", "formula"))]
+    frame = LINE.views([loss], handles, {}, wanted)
+    assert frame.arrays["pulls"].shape == (1, count)
+    # Every loss is defined at the heights of outliers.
+    assert frame.arrays["fits"].isfinite().all()
+
+
+def test_a_point_without_its_height_and_too_many_points_are_refused():
+    with pytest.raises(ValueError, match=r"There are 2 of xs and 9 of ys; allowed: as many of each\."):
+        LINE.parse_handles({"xs": [0.0, 1.0]})
+    for count in (FEWEST - 1, MOST + 1):
+        with pytest.raises(ValueError, match="allowed: 2 to 24 numbers"):
+            LINE.parse_handles({"xs": [0.0] * count, "ys": [0.0] * count})

@@ -22,16 +22,21 @@ TYPED = [
 RANGES = ["", "p:1:4", "delta:0.001:1e3:log,q:-1:.5"]
 
 
-def held(handle: Handle | Series | Text) -> st.SearchStrategy[Any]:
+def held(handle: Handle | Series | Text, count: int | None = None) -> st.SearchStrategy[Any]:
     """What a finger leaves behind: three decimals. Longer ones lose nothing before the twelfth digit."""
     if isinstance(handle, Text):
         return st.sampled_from(TYPED if handle.name == "formula" else RANGES)
     whole = st.integers(int(handle.low), int(handle.high)).map(float)
     one = whole if handle.whole else st.floats(handle.low, handle.high).map(lambda value: round(value, 3) + 0.0)
     if isinstance(handle, Series):
-        count = len(handle.default)
-        return st.lists(one, min_size=handle.fewest or count, max_size=handle.most or count)
+        fewest, most = counts(handle) if count is None else (count, count)
+        return st.lists(one, min_size=fewest, max_size=most)
     return one
+
+
+def counts(series: Series) -> tuple[int, int]:
+    """How many entries it may have."""
+    return series.fewest or len(series.default), series.most or len(series.default)
 
 
 def value_of(option: Param) -> st.SearchStrategy[Any]:
@@ -66,7 +71,10 @@ def states(draw: st.DrawFn) -> State:
         loss.key: loss.resolve({name: draw(param_of(loss.params[name])) for name in loss.params if draw(st.booleans())})
         for loss in losses
     }
-    handles = {handle.name: draw(held(handle)) for handle in scene.handles}
+    of = {handle.name: handle for handle in scene.handles}
+    handles = {name: draw(held(handle)) for name, handle in of.items()}
+    for first, *others in scene.paired:
+        handles |= {name: draw(held(of[name], len(handles[first]))) for name in others}
     handles |= {name: draw(value_of(option)) for name, option in scene.options.items()}
     keys = scene.keys(losses)
     focus = draw(st.sampled_from(keys)) if keys else ""
@@ -188,3 +196,12 @@ def test_one_bad_value_costs_nothing_else():
 def test_a_scene_without_losses_in_the_address_opens_with_its_own(scene: Any):
     assert tuple(loss.key for loss in parse({"scene": scene.key}, CATALOGUE)[0].losses) == scene.opening
     assert parse({"scene": scene.key, "loss": ""}, CATALOGUE)[0].losses == ()
+
+
+def test_coordinates_that_do_not_belong_together_are_left_where_they_were():
+    query = {"scene": "line", "xs": "1,2", "slope": "1.5"}
+    state, problems = parse(query, CATALOGUE)
+    assert state.handles == {**state.scene.parse_handles({}), "slope": 1.5}
+    assert problems == ["There are 2 of xs and 9 of ys; allowed: as many of each."]
+    state, problems = parse({**query, "ys": "3,4"}, CATALOGUE)
+    assert (state.handles["xs"], state.handles["ys"], problems) == ([1, 2], [3, 4], [])

@@ -3,7 +3,7 @@
 from typing import Any
 
 from lossviz.figures.line import figures
-from lossviz.scenes.line import INTERCEPT, SIDE, SLOPE, XS, YS
+from lossviz.scenes.line import INTERCEPT, OUTLIERS, SIDE, SLOPE, XS, YS
 from lossviz.scenes.state import State
 from lossviz.ui.words import tr
 
@@ -15,6 +15,7 @@ def data(state: State) -> dict[str, Any]:
     words = tr("x"), tr("y"), tr("Slope"), tr("Intercept"), tr("Pull (−∂L/∂ŷ)"), tr("Loss")
     return {
         "side": SIDE,
+        "outliers": OUTLIERS,
         "figures": figures(names, spans, words),
         "numbers": [
             ("loss", tr("Loss")),
@@ -28,6 +29,15 @@ def data(state: State) -> dict[str, Any]:
             "plane": tr("Your line with its residuals, and each loss's best line"),
             "pulls": tr("How hard each point pulls your line up or down"),
             "aPoint": tr("Point {k}"),
+            "add": tr("Add a point"),
+            "addHelp": tr("Or double-click where it shall be; on a touch screen, hold a finger there."),
+            "outlier": tr("Add an outlier"),
+            "outlierHelp": tr("A point far from the best line of the loss in focus."),
+            "remove": tr("Remove point {k}"),
+            "removeHelp": tr("The point last touched; or press Delete on it."),
+            "count": tr("{count} points"),
+            "fewest": tr("{count} points: a line needs them both."),
+            "most": tr("{count} points: there is no room for more."),
             "line": tr("Your line: slope across, intercept up"),
             "best": tr("best: {name}"),
             "position": tr("Your line: slope {slope}, intercept {intercept}."),

@@ -26,9 +26,12 @@ function describe(element, value, words = hundredths) {
   element.setAttribute("aria-valuetext", words(value));
 }
 
-/** Follow the pointer that pressed `element`: `move(left, top)` in pixels of `area`, `end()` on release. */
+/**
+ * Follow the pointer that pressed `element`: `move(left, top)` in pixels of `area`, `end()` on release. What it returns
+ * lets an element that has only just appeared take the pointer that is down over it.
+ */
 export function follow(element, area, move, end) {
-  element.addEventListener("pointerdown", (down) => {
+  const take = (down) => {
     if (down.button !== 0) return;
     down.preventDefault();
     const disc = element.getBoundingClientRect();
@@ -46,7 +49,9 @@ export function follow(element, area, move, end) {
     };
     element.addEventListener("pointermove", moved);
     element.addEventListener("lostpointercapture", released, { once: true });
-  });
+  };
+  element.addEventListener("pointerdown", take);
+  return take;
 }
 
 /** Arrow keys: `step(dx, dy, factor)`; the last key's release, after a pause, ends the move. */
@@ -109,7 +114,7 @@ export function plane({ area, name, group: groupName = name, label, specs, place
     handle.set(values.map((value, i) => tidy(specs[i], value)));
     move(handle.values);
   };
-  follow(group, area, (left, top) => go(unplace(left, top)), end);
+  handle.take = follow(group, area, (left, top) => go(unplace(left, top)), end);
   keys(group, (dx, dy, factor) => go([handle.values[0] + dx * factor * specs[0].step, handle.values[1] + dy * factor * specs[1].step]), () => {}, end);
   return handle;
 }

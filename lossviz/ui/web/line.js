@@ -9,12 +9,20 @@ import { Picture, rows } from "./plots.js";
 const SPARE = 1.12;
 const LEAST_PULL = 0.05;
 const LEVER = 0.2;
+/** An outlier keeps this far from other points where there is room. */
+const LEAST_GAP = 0.3;
+const DOUBLE_MS = 400;
+const HOLD_MS = 450;
+const NEAR = 10;
 /** The slope's disc keeps this share of the picture's height away from its edges. */
 const RIM = 0.04;
 
 export function create(tools) {
   return new Line(tools);
 }
+
+const tidy = ({ low, high }, value) => clamp(Math.round(value * 1000) / 1000, low, high);
+const inside = (value, [low, high]) => value >= low && value <= high;
 
 class Line {
   constructor({ Plotly, stage, pictures }) {
@@ -43,8 +51,45 @@ class Line {
     for (const picture of this.pictures) picture.tokens = stage.tokens;
     this.plane.drawn = this.map.contour.drawn = () => this.place();
     for (const picture of [this.plane, this.pulls, this.map.contour]) picture.draw("");
+    this.tools();
     this.handles();
-    this.main.frame.addEventListener("dblclick", () => this.fit());
+    this.presses();
+    pulls.frame.addEventListener("dblclick", () => this.fit());
+  }
+
+  /** Buttons under the title, for keys and for fingers that know no double click. */
+  tools() {
+    const { text } = this.stage.data;
+    const button = (name, run) => h("button", { class: "lv-button", type: "button", "data-act": name, title: text[`${name}Help`], onclick: run }, text[name]);
+    this.adders = [button("add", () => this.put(this.free())), button("outlier", () => this.put(this.outlier()))];
+    this.remover = button("remove", () => this.remove(this.marked));
+    this.count = h("span", { class: "lv-line-count", role: "status" });
+    this.main.frame.before(h("div", { class: "lv-line-tools" }, ...this.adders, this.remover, this.count));
+  }
+
+  /** A double press, or a finger held still, on an empty place makes a point that is held at once. */
+  presses() {
+    const { frame } = this.main;
+    let last, held, timer;
+    const add = (down) => {
+      clearTimeout(timer);
+      last = undefined;
+      held = this.addAt(down);
+    };
+    const near = (one, other) => Math.hypot(one.clientX - other.clientX, one.clientY - other.clientY) < NEAR;
+    frame.addEventListener("pointerdown", (down) => {
+      held = false;
+      clearTimeout(timer);
+      if (down.button !== 0 || down.target.closest(".lv-handle")) return;
+      if (last && down.timeStamp - last.timeStamp < DOUBLE_MS && near(down, last)) return add(down);
+      last = down;
+      if (down.pointerType === "touch") timer = setTimeout(() => add(down), HOLD_MS);
+    });
+    frame.addEventListener("pointermove", (event) => last && !near(event, last) && clearTimeout(timer));
+    for (const name of ["pointerup", "pointercancel"]) frame.addEventListener(name, () => clearTimeout(timer));
+    // A finger that holds a new point moves it, not the page.
+    frame.addEventListener("touchmove", (event) => held && event.preventDefault(), { passive: false });
+    frame.addEventListener("contextmenu", (event) => held && event.preventDefault());
   }
 
   handles() {
@@ -52,22 +97,35 @@ class Line {
     const { text, losses, dashes } = stage.data;
     const end = () => stage.report();
     const onPlane = { place: (x, y) => this.plane.place(x, y), unplace: (left, top) => this.plane.unplace(left, top) };
-    this.points = specs.xs.default.map((_, i) =>
-      plane({
+    this.points = [];
+    this.newPoint = (i) => {
+      const handle = plane({
         ...onPlane,
         area: this.main.overlay,
         name: `p${i}`,
         label: fill(text.aPoint, { k: i + 1 }),
         className: "lv-line-point",
-        specs: [{ ...specs.xs, name: "x" }, { ...specs.ys, name: "y" }],
+        specs: [{ ...specs.xs, name: "x", default: 0 }, { ...specs.ys, name: "y", default: 0 }],
         move: ([x, y]) => {
           const { xs, ys } = stage.handles;
           this.move({ xs: xs.with(i, x), ys: ys.with(i, y) });
         },
         end,
-      }),
-    );
-    this.points.forEach(({ element }, i) => element.append(h("span", { class: "lv-line-number", "aria-hidden": "true" }, String(i + 1))));
+      });
+      const { element } = handle;
+      element.append(h("span", { class: "lv-line-number", "aria-hidden": "true" }, String(i + 1)));
+      element.addEventListener("pointerdown", () => this.touch(i));
+      element.addEventListener("focusin", () => this.mark(i));
+      element.addEventListener("keydown", (event) => {
+        if (event.key !== "Delete" && event.key !== "Backspace") return;
+        event.preventDefault();
+        this.remove(i);
+        this.touch(this.marked);
+      });
+      // Keys find the points in their order, and the line's own discs after them.
+      this.sliders?.[0].element.before(element);
+      return handle;
+    };
     const move = (name, value) => this.move({ [name]: value });
     this.sliders = [
       slider({
@@ -125,11 +183,104 @@ class Line {
     this.place();
   }
 
+  /** The point that was touched last, or else the last one. */
+  get marked() {
+    return this.chosen ?? this.points.length - 1;
+  }
+
+  mark(i) {
+    this.chosen = i;
+    this.describePoints();
+  }
+
+  /** Keys go to this point from now on. */
+  touch(i) {
+    this.points[i].element.querySelector("[role=slider]").focus({ preventScroll: true });
+  }
+
+  add([x, y]) {
+    const { xs, ys } = this.stage.handles;
+    if (xs.length >= this.specs.xs.most) return undefined;
+    this.move({ xs: [...xs, tidy(this.specs.xs, x)], ys: [...ys, tidy(this.specs.ys, y)] });
+    this.touch(xs.length);
+    return this.points.at(-1);
+  }
+
+  /** A point by a button: done, and keys can move it. */
+  put(at) {
+    if (this.add(at)) this.stage.report();
+  }
+
+  /** A point under the pointer, which then holds it; whether there is one. */
+  addAt(down) {
+    const box = this.main.overlay.getBoundingClientRect();
+    const at = this.plane.unplace(down.clientX - box.left, down.clientY - box.top);
+    const { xaxis, yaxis } = this.plane.layout;
+    const point = inside(at[0], xaxis.range) && inside(at[1], yaxis.range) && this.add(at);
+    point?.take?.(down);
+    return Boolean(point);
+  }
+
+  remove(i) {
+    const { xs, ys } = this.stage.handles;
+    if (xs.length <= this.specs.xs.fewest) return;
+    this.chosen = Math.min(i, xs.length - 2);
+    this.move({ xs: xs.toSpliced(i, 1), ys: ys.toSpliced(i, 1) });
+    this.stage.report();
+  }
+
+  /** The middles of the gaps between points and towards the ends, the widest first. */
+  gaps() {
+    const { low, high } = this.specs.xs;
+    const at = [low, ...this.stage.handles.xs, high].toSorted((a, b) => a - b);
+    const gaps = at.slice(1).map((x, i) => ({ middle: (x + at[i]) / 2, width: x - at[i] }));
+    return gaps.toSorted((a, b) => b.width - a.width);
+  }
+
+  /** In the widest gap, on the line held. */
+  free() {
+    const { slope, intercept } = this.stage.handles;
+    const [{ middle }] = this.gaps();
+    return [middle, slope * middle + intercept];
+  }
+
+  /** As far as the picture goes from the best line of the loss in focus. */
+  outlier() {
+    const { data, focus, handles } = this.stage;
+    const best = this.fits?.[data.losses.findIndex((loss) => loss.key === focus)];
+    const [slope, intercept] = Number.isFinite(best?.[0]) ? best : [handles.slope, handles.intercept];
+    const gaps = this.gaps().filter(({ width }, i) => i === 0 || width >= LEAST_GAP);
+    const places = gaps.flatMap(({ middle }) => data.outliers.map((y) => [middle, y]));
+    const far = ([x, y]) => Math.abs(y - slope * x - intercept);
+    return places.reduce((farthest, place) => (far(place) > far(farthest) ? place : farthest));
+  }
+
+  /** As many discs as there are points. */
+  describePoints() {
+    const { text } = this.stage.data;
+    const { fewest, most } = this.specs.xs;
+    const count = this.stage.handles.xs.length;
+    if (this.points.length !== count) {
+      while (this.points.length > count) this.points.pop().element.remove();
+      while (this.points.length < count) this.points.push(this.newPoint(this.points.length));
+      if (this.chosen >= count) this.chosen = undefined;
+    }
+    const [full, bare] = [count >= most, count <= fewest];
+    this.points.forEach(({ element }, i) => element.classList.toggle("lv-line-chosen", i === this.chosen));
+    for (const button of this.adders) button.setAttribute("aria-disabled", full);
+    this.remover.setAttribute("aria-disabled", bare);
+    this.remover.textContent = fill(text.remove, { k: this.marked + 1 });
+    const words = fill(full ? text.most : bare ? text.fewest : text.count, { count });
+    if (this.count.textContent !== words) this.count.textContent = words;
+    this.count.classList.toggle("lv-line-limit", full || bare);
+  }
+
   /** Handles, the line held and its residuals follow the finger; what needs the loss waits for torch. */
   place() {
     if (!this.line) return;
     const { slope, intercept, xs, ys } = this.stage.handles;
     const at = (x) => slope * x + intercept;
+    this.describePoints();
     this.points.forEach((point, i) => point.set([xs[i], ys[i]]));
     for (const handle of this.sliders) handle.set(this.stage.handles[handle.spec.name]);
     this.line.set([slope, intercept]);
@@ -143,7 +294,6 @@ class Line {
   placeMarks() {
     const fits = this.fits ?? [];
     const { xaxis, yaxis } = this.map.contour.layout;
-    const inside = (value, [low, high]) => value >= low && value <= high;
     this.marks.forEach((mark, i) => {
       const [slope, intercept] = fits[i] ?? [];
       mark.hidden = !(inside(slope, xaxis.range) && inside(intercept, yaxis.range));
