@@ -304,7 +304,7 @@ class _Fn:
     def __init__(self, formula: Formula):
         self.formula = formula
 
-    def __call__(self, *, pred: Tensor, target: Tensor, **params: float) -> Tensor:
+    def __call__(self, /, *, pred: Tensor, target: Tensor, **params: float) -> Tensor:
         alone = {"pred": pred[..., None], "target": target[..., None]}
         given = {name: pred.new_tensor(value) for name, value in params.items()}
         value = evaluate(self.formula.root, {**alone, **given})

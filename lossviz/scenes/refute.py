@@ -143,10 +143,13 @@ def _bounded(loss: LossFn) -> Refutation:
     between = (error.abs() >= 1 / FAR) & (error.abs() <= FAR)
     usual = float(steep[between].max())
     worst = int(steep.argmax())
-    endless = bool((value.isinf() | slope.isinf()).any())
+    endless = value.isinf() | slope.isinf()
     steepest = {"at": float(error[worst]), "slope": float(slope[worst])}
-    if not endless and float(steep[worst]) <= GROWTH * usual + TOLERANCE:
+    if not endless.any() and float(steep[worst]) <= GROWTH * usual + TOLERANCE:
         return Refutation("bounded", True, int(known.sum()), "", {"slope": float(steep[worst])})
+    if not known[worst]:
+        # All that is finite is flat: the first error at which it is not finite shows it.
+        return Refutation("bounded", False, int(known.sum()), "endless", {"at": float(error[endless][0])})
     first = float(torch.where(error[worst] > 0, 1.0, -1.0))
     _, before = _slopes(loss, torch.tensor([first], dtype=torch.float64), torch.zeros(1, dtype=torch.float64))
     if not isfinite(before.item()):

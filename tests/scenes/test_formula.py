@@ -64,6 +64,13 @@ def test_numbers_are_those_of_python(pred: float, target: float, p: float):
     assert frame.told["parameters"] == ["p"]
 
 
+@pytest.mark.parametrize("name", ["self", "params", "named", "loss", "torch", "lambda", "inputs", "fn", "x", "E"])
+def test_a_parameter_may_have_any_name(name: str):
+    frame = frame_of(f"{name} * (pred - target)**2", 3.0, pred=1.5, target=0.5)
+    assert frame.numbers[KEY] == {"loss": 3.0, "gradient": 6.0}
+    assert frame.proofs[KEY].verdict == "agree" and frame.told["parameters"] == [name]
+
+
 def test_arrays_are_those_of_regression_with_a_row_more():
     losses = (get("mse"), get("huber"))
     own = frame_of("(pred - target)**2", losses=losses, pred=1.5)
@@ -152,6 +159,7 @@ NAMES = ("convex", "minimum", "nonnegative", "symmetric", "bounded", "smooth", "
         ("(pred - target)**4", "yyyynyy"),
         ("sin(3 * (pred - target))", "nnnnyyy"),
         ("log(abs(pred - target))", "n-nynnn"),
+        ("exp(pred)**1e308", "yyyynnn"),
     ],
 )
 def test_what_is_refuted(formula: str, holds: str):

@@ -96,6 +96,7 @@ def _properties() -> dict[str, dict[str, Any]]:
             "no": {
                 "grows": tr("{before} at an error of {first}, {slope} at {at}"),
                 "steep": tr("{slope} at an error of {at}"),
+                "endless": tr("infinite at an error of {at}"),
             },
         },
         "smooth": {
