@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from lossviz.figures.critic import figures
-from lossviz.scenes.critic import DISTANCES, GRID, HIGH, KNOT_REACH, LOW, PLACES, SAMPLES
+from lossviz.figures.critic import figures, plane
+from lossviz.scenes.critic import DISTANCES, GRID, SPACES, SQUARE
+from lossviz.scenes.critics import HIGH, KNOT_REACH, LOW, PLACES, POSTS, SAMPLES
 from lossviz.scenes.state import State
 from lossviz.ui.words import tr
 
@@ -19,17 +20,40 @@ def data(state: State) -> dict[str, Any]:
         tr("Generated sample"),
         tr("Gradient"),
     )
+    over_plane = tr("First coordinate"), tr("Second coordinate"), tr("Critic's score")
     return {
-        "figures": figures(names, LOW, HIGH, DISTANCES[-1].item(), SAMPLES, words),
+        "figures": {
+            **figures(names, LOW, HIGH, DISTANCES[-1].item(), SAMPLES, words),
+            **plane(names, LOW, HIGH, over_plane),
+        },
+        "spaces": {
+            name: {"real": space.real.name, "fake": space.fake.name, "heights": space.heights.name, "axes": space.axes}
+            for name, space in SPACES.items()
+        },
+        "square": [LOW, HIGH, len(SQUARE)],
+        "samples": SAMPLES,
+        "posts": [[place.item() for place in post] for post in POSTS],
         "grid": [LOW, HIGH, len(GRID)],
         "distances": [0.0, DISTANCES[-1].item(), len(DISTANCES)],
         "knots": [place.item() for place in PLACES],
         "most": KNOT_REACH,
         "numbers": [("loss", tr("Loss")), ("pull", tr("Pull on the generated"))],
         "text": {
-            "critic": tr("The critic's score over the line; arrows: where a step takes samples and critic"),
+            "critic": tr("The critic's score over the line; arrows: one step"),
             "reach": tr("Pull of the generator's loss, were the samples farther away"),
             "bars": tr("Gradient that each generated sample receives"),
+            "lengths": tr("Length of the gradient that each generated sample receives"),
+            "gradient": tr("Gradient"),
+            "length": tr("Gradient length"),
+            "drawn": tr("The critic over the plane: a tent over five posts"),
+            "map": tr("The critic that {name} has trained"),
+            "legend": tr("Arrows: {factor} × one step of the generator; dashed: score 0"),
+            "penalised": tr("Dark arrows: the critic's slope between pairs; circles: the length that costs nothing"),
+            "meanReal": tr("Mean score: real"),
+            "meanFake": tr("generated"),
+            "post": tr("Critic's score at ({x}, {y})"),
+            "x": tr("first coordinate"),
+            "y": tr("second coordinate"),
             "real": tr("Real"),
             "fake": tr("Generated"),
             "realSample": tr("Real sample {k}"),
@@ -39,7 +63,9 @@ def data(state: State) -> dict[str, Any]:
             "generator": tr("Generator's turn"),
             "discriminator": tr("Critic's turn"),
             "position": tr("Real samples at {real}; generated ones at {fake}."),
+            "meanScores": tr("Mean score of the real ones {real}, of the generated ones {fake}."),
             "sentence": tr("{name}: loss {loss}, pull {pull}, gradient by generated sample {gradient}."),
+            "between": tr("Between pair {k}"),
             "sample": tr("Sample"),
             "place": tr("Place"),
             "score": tr("score"),
