@@ -15,7 +15,7 @@ picture may skip an answer for a newer one, so the first drawing with that seq o
 ``baseline_median_ms``, for regression and classes, is the same for the pictures of `benchmarks/baselines/fragment.py`,
 whose figures carry the number of the move they answer; ``ratio`` is ours / theirs, pictures both. ``p95_busy_ms`` is
 the number's p95 while another browser opens one page after the other. With ``--scene all`` there is one line for each
-scene, without those two.
+scene, without those two; there ``--trip`` delays every message, and what counts is that pictures keep coming.
 """
 
 import argparse
@@ -38,6 +38,8 @@ from benchmarks.served import served
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 PAUSE_MS = 30
+PICTURES_A_SECOND = 15
+"""At least so many come over a slow link."""
 SOONER = ("regression", "margin", "classes", "distributions")
 SOONER_LIMITS = (25, 50)
 LIMITS = (40, 70)
@@ -86,6 +88,17 @@ WebSocket.prototype.send = function (data) {
   return send.call(this, data);
 };
 """
+DELAY = """(half) => {
+  const Native = WebSocket;
+  window.WebSocket = class extends Native {
+    send(data) {
+      setTimeout(() => this.readyState === Native.OPEN && super.send(data), half);
+    }
+    set onmessage(listener) {
+      super.onmessage = (event) => setTimeout(() => listener(event), half);
+    }
+  };
+}"""
 WATCH = """() => {
   addEventListener("pointermove", (e) => window.lvLog.push(["move", performance.now(), e.timeStamp]), true);
   const watch = (kind, element, i) => new MutationObserver(() => window.lvLog.push([kind, performance.now(), Number(element.dataset.seq), i]))
@@ -113,6 +126,11 @@ WATCH_FRAGMENT = """() => {
 }"""
 
 
+def delayed(trip: float) -> str:
+    """A script that keeps every message waiting: half of ``trip`` milliseconds on its way there, half on its way home."""
+    return f"({DELAY})({trip / 2});"
+
+
 @dataclass
 class Times:
     """Milliseconds from a move to what it changed, one entry a move, and how often a picture came."""
@@ -122,8 +140,10 @@ class Times:
     rates: list[float] = field(default_factory=list[float])
 
 
-def attribute(log: list[list[Any]], times: Times) -> None:
+def attribute(log: list[list[Any]], times: Times, trip: float = 0) -> None:
     """Read a page's log into ``times``; see the module for which answer belongs to which move.
+
+    Pictures are counted from two round trips of ``trip`` milliseconds on: before that none can have come.
 
     Entries: ``[move, seen, timeStamp]``, ``[sent, when, seq]``, ``[number | picture, when, seq, which]``.
     """
@@ -142,8 +162,8 @@ def attribute(log: list[list[Any]], times: Times) -> None:
         known = [when for when in drawn if when is not None]
         if known and len(known) == len(drawn):
             times.pictures.append(max(known) - stamp)
-    seconds = (moves[-1][0] - moves[0][0]) / 1000
-    times.rates.append(len({seq for when, seq, _ in pictures if when <= moves[-1][0]}) / seconds)
+    begin, end = moves[0][0] + 2 * trip, moves[-1][0]
+    times.rates.append(1000 * len({seq for when, seq, _ in pictures if begin <= when <= end}) / (end - begin))
 
 
 def shake(page: Page, selector: str, grip: Grip, moves: int, pause: float = PAUSE_MS) -> None:
@@ -161,11 +181,11 @@ def shake(page: Page, selector: str, grip: Grip, moves: int, pause: float = PAUS
 
 
 def ours(
-    browser: Browser, url: str, scene: str, moves: int, times: Times, script: str = "", pause: float = PAUSE_MS
+    browser: Browser, url: str, scene: str, moves: int, times: Times, trip: float = 0, pause: float = PAUSE_MS
 ) -> None:
-    """Drag a handle of the explorer; ``script`` runs in the page before any other."""
+    """Drag a handle of the explorer, over a link whose round trip takes ``trip`` milliseconds longer."""
     page = browser.new_page(viewport={"width": 1440, "height": 900})
-    page.add_init_script(script + SENT)
+    page.add_init_script((delayed(trip) if trip else "") + SENT)
     page.goto(f"{url}/explore?scene={scene}")
     page.wait_for_function("document.querySelector('output[name=loss]')?.dataset.seq")
     page.wait_for_timeout(1500)
@@ -173,7 +193,7 @@ def ours(
     page.evaluate("window.lvLog.length = 0")
     shake(page, f"[data-handle='{GRIPS[scene].handle}']", GRIPS[scene], moves, pause)
     # The first move goes to the handle itself and changes nothing.
-    attribute(after_first_move(page.evaluate("window.lvLog")), times)
+    attribute(after_first_move(page.evaluate("window.lvLog")), times, trip)
     page.close()
 
 
@@ -247,14 +267,18 @@ def result(scene: str, moves: int, repeats: int) -> dict[str, Any]:
     return {**found, "p95_busy_ms": round(p95(busy.numbers), 1)}
 
 
-def every_scene(moves: int, repeats: int) -> Iterator[dict[str, Any]]:
+def every_scene(moves: int, repeats: int, trip: float) -> Iterator[dict[str, Any]]:
     """Measure one scene after the other with the same server and browser."""
     with tempfile.TemporaryDirectory() as folder, served("app.py", Path(folder)) as app, chromium() as browser:
         for scene in GRIPS:
             times = Times()
             for _ in range(repeats):
-                ours(browser, app.url, scene, moves, times)
-            yield figures(scene, times, moves, repeats)
+                ours(browser, app.url, scene, moves, times, trip, PAUSE_MS / 2 if trip else PAUSE_MS)
+            found = figures(scene, times, moves, repeats)
+            if trip:
+                found |= {"trip_ms": trip, "limit_per_s": PICTURES_A_SECOND}
+                found["kept"] = found["updates_per_s"] >= PICTURES_A_SECOND
+            yield found
 
 
 def figures(scene: str, times: Times, moves: int, repeats: int) -> dict[str, Any]:
@@ -292,13 +316,14 @@ def main() -> None:
     parser.add_argument("--scene", choices=[*GRIPS, "all"], default="regression")
     parser.add_argument("--moves", type=int, default=100)
     parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--trip", type=float, default=0, help="with all: milliseconds that a round trip takes longer")
     parser.add_argument("--visit", metavar="URL", help=argparse.SUPPRESS)
     a = parser.parse_args()
     if a.visit:
         with chromium() as browser:
             open_pages(browser, a.visit)
     kept = True
-    for found in every_scene(a.moves, a.repeats) if a.scene == "all" else [result(a.scene, a.moves, a.repeats)]:
+    for found in every_scene(a.moves, a.repeats, a.trip) if a.scene == "all" else [result(a.scene, a.moves, a.repeats)]:
         print(json.dumps(found), flush=True)
         kept &= found["kept"]
     sys.exit(not kept)

@@ -4,21 +4,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.drag import GRIPS, Times, ours
+from benchmarks.drag import GRIPS, PICTURES_A_SECOND, Times, delayed, ours
 from tests.browser.stage import centre, check_numbers, ready, settle
-
-# Every message waits half the round trip on its way there and half on its way back.
-DELAY = """(half) => {
-  const Native = WebSocket;
-  window.WebSocket = class extends Native {
-    send(data) {
-      setTimeout(() => this.readyState === Native.OPEN && super.send(data), half);
-    }
-    set onmessage(listener) {
-      super.onmessage = (event) => setTimeout(() => listener(event), half);
-    }
-  };
-}"""
 
 COUNT = """() => {
   window.seqs = [];
@@ -27,15 +14,14 @@ COUNT = """() => {
   new MutationObserver(seen).observe(picture, { attributeFilter: ["data-seq"] });
 }"""
 SECONDS = 2.0
-PICTURES_A_SECOND = 15
 SLACK = 1.5
-"""A third less is left to a busy machine."""
+"""A third less is left to a busy machine; `python -m benchmarks.drag --scene all --trip 300` tells without it."""
 
 
 @pytest.mark.parametrize("trip", [100, 300])
 def test_pictures_keep_coming_and_the_last_one_is_right(visit: Any, site: Any, trip: int):
     visitor = visit()
-    visitor.context.add_init_script(f"({DELAY})({trip / 2})")
+    visitor.context.add_init_script(delayed(trip))
     page = visitor.page(site.url + "/explore?scene=regression&loss=huber,mse")
     ready(page)
     x, y = centre(page, '[data-handle="pred"]')
@@ -70,8 +56,12 @@ def test_pictures_keep_coming_and_the_last_one_is_right(visit: Any, site: Any, t
 
 
 @pytest.mark.parametrize("scene", GRIPS)
-def test_pictures_keep_coming_in_every_scene(browser: Any, site: Any, scene: str):
-    times = Times()
-    ours(browser, site.url, scene, 60, times, script=f"({DELAY})(150);", pause=15)
-    assert len(times.pictures) > 50
-    assert times.rates[0] >= PICTURES_A_SECOND / SLACK
+def test_pictures_come_as_often_as_over_a_fast_link(browser: Any, site: Any, scene: str):
+    rates: list[float] = []
+    for trip in (0, 300):
+        times = Times()
+        ours(browser, site.url, scene, 60, times, trip=trip, pause=15)
+        assert len(times.pictures) > 50
+        rates += times.rates
+    fast, slow = rates
+    assert slow >= min(PICTURES_A_SECOND, fast) / SLACK
