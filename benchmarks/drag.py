@@ -127,7 +127,7 @@ WATCH_FRAGMENT = """() => {
 
 
 def delayed(trip: float) -> str:
-    """A script that keeps every message waiting: half of ``trip`` milliseconds on its way there, half on its way home."""
+    """A script that makes every message wait: half of ``trip`` milliseconds on its way out, half on its way back."""
     return f"({DELAY})({trip / 2});"
 
 
