@@ -4,6 +4,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --no-build-isolation
 
+# Tests of processes and of times, which want the machine for themselves.
+ALONE := $(wildcard tests/browser tests/faults tests/jobs tests/live tests/load)
+
 .PHONY: app test test-slow setup setup-test port browser clean
 
 app: port setup
@@ -16,8 +19,8 @@ test: setup-test browser
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
-	$(BIN)/pytest --ignore=tests/losses --ignore=tests/scenes
-	$(BIN)/pytest -n 2 tests/losses tests/scenes
+	$(BIN)/pytest -n 2 $(addprefix --ignore=,$(ALONE))
+	$(BIN)/pytest $(ALONE)
 
 test-slow: setup-test browser
 	$(BIN)/lossviz data
