@@ -10,33 +10,16 @@ INK, PAPER = "#111827", "#ffffff"
 """Marks on the map, which is the same in light and dark."""
 
 
-def figures(names: Sequence[str], words: Sequence[str]) -> dict[str, Spec]:
-    """Return the specs ``contour``, ``climb`` and ``surface`` for losses called ``names``.
+def figures(names: Sequence[str], words: Sequence[str], reach: float) -> dict[str, Spec]:
+    """Return the specs ``contour``, ``climb``, ``surface`` and ``digit`` for losses called ``names``.
 
     ``contour`` holds the map, the boundary, the points of class 1 and 2, the box, an attack for each loss, the steps of
-    the one in focus, where all end, and the arrow. ``words``: first and second coordinate, step, loss.
+    the one in focus, where all end, and the arrow; ``digit`` the map of a plane that goes ``reach`` far to either side,
+    the boundary, the way of the attack, the digit and the attack's end. ``words``: first and second coordinate, step,
+    loss, along and across the attack.
     """
-    first, second, step, loss = words
-    contour = {
-        "type": "contour",
-        "z": [],
-        "zmin": 0,
-        "colorscale": MAP,
-        "contours": {"coloring": "heatmap", "showlines": True},
-        "ncontours": 18,
-        "line": {"width": 0.6, "color": "rgba(255,255,255,.45)"},
-        "colorbar": bar(),
-        "hoverinfo": "skip",
-    }
-    boundary = {
-        "type": "contour",
-        "z": [],
-        "autocontour": False,
-        "contours": {"coloring": "none", "showlines": True, "start": 0, "end": 0, "size": 1},
-        "line": {"width": 3, "color": PAPER, "dash": "dash"},
-        "showscale": False,
-        "hoverinfo": "skip",
-    }
+    first, second, step, loss, along, across = words
+    contour = _map(18)
     attacks = [line(i, name, 3) for i, name in enumerate(names)]
     span = {"range": [-EDGE, 1 + EDGE], "showgrid": False, "zeroline": False, "dtick": 0.2}
     x, y = axis(first, **span, constrain="domain"), axis(second, **span, scaleanchor="x", constrain="domain")
@@ -45,7 +28,7 @@ def figures(names: Sequence[str], words: Sequence[str]) -> dict[str, Spec]:
     chance = {**_outline("@zero", 1.5), "line": {"color": "@zero", "width": 1.5, "dash": "5px 4px"}}
     return {
         "contour": {
-            "data": [contour, boundary, *classes, _outline(PAPER, 2), *attacks, steps, points(names), arrows(2.6)],
+            "data": [contour, _boundary(3), *classes, _outline(PAPER, 2), *attacks, steps, points(names), arrows(2.6)],
             "layout": layout(x, y, (56, 58, 10, 92)),
         },
         "climb": {
@@ -53,6 +36,42 @@ def figures(names: Sequence[str], words: Sequence[str]) -> dict[str, Spec]:
             "layout": layout(axis(step), axis(loss), (52, 16, 12, 42)),
         },
         "surface": {"data": [surface], "layout": scene_3d(first, second, loss)},
+        "digit": _plane(reach, along, across),
+    }
+
+
+def _plane(reach: float, along: str, across: str) -> Spec:
+    span = {"range": [-reach, reach], "showgrid": False, "zeroline": False, "dtick": 1, "constrain": "domain"}
+    x, y = axis(along, **span), axis(across, **span, scaleanchor="x")
+    way = {**_outline(PAPER, 2), "x": [0, 1], "y": [0, 0]}
+    marks = [{**_marks(PAPER, INK, 8), "x": [0], "y": [0]}, {**_marks(INK, PAPER, 10), "x": [1], "y": [0]}]
+    return {"data": [_map(12), _boundary(2.5), way, *marks], "layout": layout(x, y, (48, 54, 8, 40))}
+
+
+def _map(lines: int) -> Spec:
+    return {
+        "type": "contour",
+        "z": [],
+        "zmin": 0,
+        "colorscale": MAP,
+        "contours": {"coloring": "heatmap", "showlines": True},
+        "ncontours": lines,
+        "line": {"width": 0.6, "color": "rgba(255,255,255,.45)"},
+        "colorbar": bar(),
+        "hoverinfo": "skip",
+    }
+
+
+def _boundary(width: float) -> Spec:
+    """Where the network is undecided."""
+    return {
+        "type": "contour",
+        "z": [],
+        "autocontour": False,
+        "contours": {"coloring": "none", "showlines": True, "start": 0, "end": 0, "size": 1},
+        "line": {"width": width, "color": PAPER, "dash": "9px 6px"},
+        "showscale": False,
+        "hoverinfo": "skip",
     }
 
 

@@ -16,10 +16,18 @@ input there, or the loss with its attack, as the option ``map`` says. ``boundary
 ``digit:<key>``: where MNIST is on disk, the chosen digit, the move of this loss's attack on a softmax layer, and the
 attacked digit, ``(3, 784)``; then also the numbers ``digit.loss``, ``digit.clean`` and ``digit.attacked``
 (cross-entropies) and ``digit.before`` and ``digit.after`` (the digits predicted).
+Two directions lead from the digit: along its attack, where 1 is the attack's end, and across it, a random direction at
+a right angle to it and as long, the same one each time the digit is chosen. An attack that moves nothing has no plane.
+``plane:<key>``: over along and across, ``(2, T, T)``, across along the middle axis: the cross-entropy of a digit there,
+or the loss whose attack ends there, as the option ``map`` says; and by how much the label's logit exceeds all others.
+``at:<key>``: the digit at the handles ``along`` and ``across``, ``(784,)``; then also the numbers ``at.loss``,
+``at.clean``, the cross-entropy, and ``at.class``, the digit predicted.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -35,6 +43,11 @@ X1 = Handle("x1", "Input, first coordinate", 0.0, 1.0, 0.01, 0.24)
 X2 = Handle("x2", "Input, second coordinate", 0.0, 1.0, 0.01, 0.63)
 EPSILON = Handle("epsilon", "How far an attack may go", 0.0, 0.5, 0.01, 0.1)
 LABEL = Handle("label", "Label", 1, toynet.CLASSES, 1, 1, whole=True)
+PLANE_REACH = 2.0
+ALONG = Handle("along", "Along the attack", -PLANE_REACH, PLANE_REACH, 0.1, 0.0)
+ACROSS = Handle("across", "Across it, in a random direction", -PLANE_REACH, PLANE_REACH, 0.1, 1.0)
+PLANE_SIDE = 41
+WAYS = torch.linspace(-PLANE_REACH, PLANE_REACH, PLANE_SIDE, dtype=torch.float64)
 SIDE = 51
 GRID = torch.arange(SIDE, dtype=torch.float64) / (SIDE - 1)
 FIRST_DIRECTION = (0.6, -0.8)
@@ -104,18 +117,10 @@ def _cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
 
 def _digit(frame: Frame, loss: Loss, handles: Values, params: Mapping[str, Any]) -> None:
     """The same attack on a picture of a digit, whose label is the digit it shows."""
-    images, labels = digitnet.digits()
-    net, at = digitnet.network(), handles["digit"]
-    x, target = images[at : at + 1], labels[at : at + 1]
-    attack, chosen = _attack(loss, handles, params)
-    generator = torch.Generator().manual_seed(at)
-    d0 = torch.randn(x.shape, generator=generator, dtype=x.dtype)
-    every = {"model": net, "x": x, "target": target, "d0": d0}
-    assert attack.outputs is not None
-    made = attack.outputs(**{name: every[name] for name in attack.inputs}, **chosen)
-    attacked = x + made["r_adv"] if "r_adv" in made else made["x_adv"]
+    every = _digit_inputs(handles["digit"])
+    x, target, attacked = every["x"], every["target"], _attacked_digit(loss, handles, params)
     with torch.no_grad():
-        logits: Tensor = net(torch.cat([x, attacked]))
+        logits: Tensor = every["model"](torch.cat([x, attacked]))
     every |= {"clean": logits[:1], "adv": logits[1:]}
     value, _ = value_and_grad(loss, {name: every[name] for name in loss.inputs}, params)
     clean, after = _cross_entropy(logits, target.expand(2))
@@ -129,14 +134,89 @@ def _digit(frame: Frame, loss: Loss, handles: Values, params: Mapping[str, Any])
     }
 
 
+def _digit_inputs(at: int) -> dict[str, Any]:
+    """Whatever an attack takes, of the digit ``at``."""
+    images, labels = digitnet.digits()
+    x = images[at : at + 1]
+    d0 = torch.randn(x.shape, generator=torch.Generator().manual_seed(at), dtype=x.dtype)
+    return {"model": digitnet.network(), "x": x, "target": labels[at : at + 1], "d0": d0}
+
+
+def _attacked_digit(loss: Loss, handles: Values, params: Mapping[str, Any]) -> Tensor:
+    attack, chosen = _attack(loss, handles, params)
+    return _end_of_attack(attack.key, json.dumps(chosen), handles["digit"])
+
+
+@lru_cache(64)
+def _end_of_attack(key: str, params: str, at: int) -> Tensor:
+    """The digit ``at`` after an attack, ``(1, 784)``: the same one while a finger walks over the plane."""
+    attack, every = get(key), _digit_inputs(at)
+    assert attack.outputs is not None
+    made = attack.outputs(**{name: every[name] for name in attack.inputs}, **json.loads(params))
+    return every["x"] + made["r_adv"] if "r_adv" in made else made["x_adv"]
+
+
+def _plane(frame: Frame, loss: Loss, handles: Values, params: Mapping[str, Any], wanted: Sequence[str]) -> None:
+    """The plane through the digit, its attack's end and a random place as far away."""
+    every = _digit_inputs(handles["digit"])
+    net, x, target = every["model"], every["x"], every["target"]
+    ways = _directions(_attacked_digit(loss, handles, params) - x, handles["digit"])
+    if ways is None:
+        return
+    if f"at:{loss.key}" in wanted:
+        here = x + torch.tensor([[handles["along"], handles["across"]]], dtype=x.dtype) @ ways
+        with torch.no_grad():
+            logits: Tensor = net(torch.cat([x, here]))
+        frame.arrays[f"at:{loss.key}"] = here[0]
+        frame.numbers[loss.key] |= {
+            "at.loss": _of_answers(loss, logits[:1], logits[1:], target, params).item(),
+            "at.clean": _cross_entropy(logits[1:], target).item(),
+            "at.class": float(logits[1].argmax()),
+        }
+    if f"plane:{loss.key}" in wanted:
+        places = torch.cat([x, x + torch.cartesian_prod(WAYS, WAYS).flip(-1) @ ways])
+        with torch.no_grad():
+            logits = net(places)
+        clean, after, label = logits[:1].expand(len(WAYS) ** 2, -1), logits[1:], target.expand(len(WAYS) ** 2)
+        own_loss = handles["map"] == "attacked"
+        shown = _of_answers(loss, clean, after, label, params) if own_loss else _cross_entropy(after, label)
+        own = after[:, target]
+        others = after.index_fill(-1, target, -torch.inf).amax(-1, keepdim=True)
+        frame.arrays[f"plane:{loss.key}"] = torch.stack([shown, (own - others)[:, 0]]).reshape(2, *[PLANE_SIDE] * 2)
+
+
+def _directions(move: Tensor, at: int) -> Tensor | None:
+    """The move ``(1, D)`` and a random one at a right angle to it, as long: ``(2, D)``; ``None`` without a move."""
+    length = _length(move)
+    if not length > 0:
+        return None
+    # Not the numbers with which VAT begins its search for a direction.
+    generator = torch.Generator().manual_seed(digitnet.SHOWN + at)
+    other = torch.randn(move.shape, generator=generator, dtype=move.dtype)
+    along = move / length
+    for _ in range(2):  # the second time takes away what rounding has left
+        other = other - (other * along).sum() * along
+    return torch.cat([move, length / _length(other) * other])
+
+
+def _length(vector: Tensor) -> Tensor:
+    return vector.square().sum().sqrt()
+
+
 def _with_move_held(loss: Loss, x: Tensor, move: Tensor, handles: Values, params: Mapping[str, Any]) -> Tensor:
     """The loss of each row as a function of the input alone, however the move came about."""
     net, target = toynet.network(), _target(handles, len(x))
+    after = net(x + move)
+    return _of_answers(loss, after if loss.input_kind == "model" else net(x), after, target, params)
+
+
+def _of_answers(loss: Loss, clean: Tensor, after: Tensor, target: Tensor, params: Mapping[str, Any]) -> Tensor:
+    """The loss of each row where the network gives these logits to the input and to where the attack ended."""
     if loss.input_kind == "clean_adversarial":
-        return loss.fn(clean=net(x), adv=net(x + move), target=target, **params)
+        return loss.fn(clean=clean, adv=after, target=target, **params)
     if loss.input_kind == "model_directions":
-        return get("kl_divergence").fn(pred=net(x + move).softmax(-1), target=net(x).softmax(-1))
-    return _cross_entropy(net(x + move), target)
+        return get("kl_divergence").fn(pred=after.softmax(-1), target=clean.softmax(-1))
+    return _cross_entropy(after, target)
 
 
 def _slope(loss: Loss, path: Tensor, handles: Values, params: Mapping[str, Any]) -> Tensor:
@@ -187,6 +267,8 @@ def views(losses: Sequence[Loss], handles: Values, params: Params, wanted: Seque
             frame.proofs[loss.key] = _proof(loss, path, handles, chosen)
         if f"digit:{loss.key}" in wanted and digitnet.available():
             _digit(frame, loss, handles, chosen)
+        if {f"plane:{loss.key}", f"at:{loss.key}"} & set(wanted) and digitnet.available():
+            _plane(frame, loss, handles, chosen, wanted)
     _maps(frame, losses, handles, params, wanted)
     return frame
 
@@ -273,9 +355,9 @@ PERTURBATION = Scene(
     key="perturbation",
     name="Perturbation",
     task="Drag the input, then the edge of its box: how small a change makes the network err?",
-    handles=(X1, X2, EPSILON, LABEL),
+    handles=(X1, X2, EPSILON, LABEL, ALONG, ACROSS),
     input_kinds=("model", "model_directions", "clean_adversarial"),
-    view_names=("attack", "arrow", "surface", "boundary", "digit", "formula", "proof"),
+    view_names=("attack", "arrow", "surface", "boundary", "digit", "plane", "at", "formula", "proof"),
     inputs=inputs,
     views=views,
     opening=("pgd_ce", "fgsm_ce", "trades", "mart"),

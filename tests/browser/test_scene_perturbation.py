@@ -1,5 +1,6 @@
 """Perturbation in a real browser: input, box and label are dragged, and every number is torch's."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -123,10 +124,99 @@ def test_a_digit_is_attacked_beside_it(open_page: Open):
         said = page.locator("output[name='digit.classes']").inner_text()
         assert said == f"{numbers['digit.before']:g} → {numbers['digit.after']:g}"
     # The picture is the digit: ink where MNIST has it.
-    read = "canvas => [...canvas.getContext('2d').getImageData(0, 0, 28, 28).data]"
-    paper = page.locator(".lv-perturbation-digits canvas").first.evaluate(read)
-    image = 255 * digitnet.digits()[0][11]
-    assert max(abs(255 - paper[4 * i] - image[i].item()) for i in range(784)) <= 1
+    assert painted(page, ".lv-perturbation-digits canvas") == pytest.approx(
+        digitnet.digits()[0][11].tolist(), abs=1 / 254
+    )
+
+
+def painted(page: Page, selector: str) -> list[float]:
+    """Ink from 0 to 1, pixel by pixel."""
+    read = "canvas => [...canvas.getContext('2d').getImageData(0, 0, 28, 28).data].filter((_, i) => i % 4 === 0)"
+    return [1 - v / 255 for v in page.locator(selector).first.evaluate(read)]
+
+
+def check_plane(page: Page, focus: str, params: dict[str, Any], **held: Any) -> dict[str, float]:
+    """Compare what is shown at the point of the plane with the scene there; returns the numbers."""
+    at = PERTURBATION.parse_handles({name: handles(page)[f"digit.{name}"] for name in ("along", "across")} | held)
+    frame = PERTURBATION.views([get(focus)], at, {focus: params}, [f"at:{focus}"])
+    numbers = frame.numbers[focus]
+    for name in ("at.loss", "at.clean"):
+        shown = float(page.locator(f"output[name='{name}']").get_attribute("data-value") or "nan")
+        assert shown == pytest.approx(numbers[name], rel=1e-9, abs=1e-12), (focus, name)
+    assert page.locator("output[name='at.class']").get_attribute("data-value") == f"{numbers['at.class']:g}"
+    ink = frame.arrays[f"at:{focus}"].clamp(0, 1).tolist()
+    assert painted(page, ".lv-perturbation-rider canvas") == pytest.approx(ink, abs=1 / 254)
+    return numbers
+
+
+def test_a_digit_is_dragged_over_the_plane_of_two_directions(open_page: Open):
+    page = open_page(f"{ADDRESS}&digit=11")
+    ready(page)
+    page.wait_for_selector(".lv-perturbation-plane .lv-handle", state="visible")
+    settle(page)
+    start = check_plane(page, "pgd_ce", PARAMS["pgd_ce"], digit=11)
+    drag(page, "digit", 40, 20)
+    here = check_plane(page, "pgd_ce", PARAMS["pgd_ce"], digit=11)
+    held = handles(page)
+    assert here["at.clean"] != start["at.clean"] and held["digit.along"] > 0
+    wait_for_query(page, **{name: f"{held[f'digit.{name}']:.12g}" for name in ("along", "across")})
+    check(page, PARAMS)
+    page.locator('[data-handle="digit"] [role=slider]').first.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowUp")
+    settle(page)
+    assert handles(page)["digit.along"] == pytest.approx(held["digit.along"] + 0.1)
+    check_plane(page, "pgd_ce", PARAMS["pgd_ce"], digit=11)
+    page.reload()
+    ready(page)
+    page.wait_for_selector(".lv-perturbation-plane .lv-handle", state="visible")
+    for focus in ("trades", "vat"):
+        page.click(f"li[data-loss='{focus}'] .lv-name")
+        settle(page)
+        check_plane(page, focus, PARAMS.get(focus, {}), digit=11)
+    # The attack's end is the place 1 along it.
+    page.goto(page.url.split("?")[0] + ADDRESS.removeprefix("/explore") + "&digit=11&along=1&across=0")
+    ready(page)
+    page.wait_for_selector(".lv-perturbation-plane .lv-handle", state="visible")
+    settle(page)
+    attacked = float(page.locator("output[name='digit.attacked']").get_attribute("data-value") or "nan")
+    assert check_plane(page, "pgd_ce", PARAMS["pgd_ce"], digit=11)["at.clean"] == pytest.approx(attacked, rel=1e-9)
+
+
+def test_the_toy_network_is_dragged_without_the_digit(visit: Any, site: Any):
+    page = visit().context.new_page()
+    asked: list[list[str]] = []
+    page.on("websocket", lambda socket: socket.on("framesent", lambda sent: asked.append(views_of(sent))))
+    page.goto(site.url + ADDRESS)
+    ready(page)
+    page.wait_for_selector(".lv-perturbation-plane .lv-handle", state="visible")
+    settle(page)
+    asked.clear()
+    drag(page, "x", 60, -25)
+    assert any("attack" in views for views in asked)
+    assert not [view for views in asked for view in views if view.startswith(("digit", "plane", "at:"))]
+    asked.clear()
+    drag(page, "digit", 30, 10)
+    of_digit = {view for views in asked for view in views if view.startswith(("digit", "plane", "at:"))}
+    assert of_digit == {"at:pgd_ce"}
+
+
+def views_of(sent: str | bytes) -> list[str]:
+    """The views that a message to the live socket asks for."""
+    try:
+        message = json.loads(sent)
+    except ValueError:
+        return []  # Streamlit's own
+    return message.get("views", []) if isinstance(message, dict) else []
+
+
+def test_an_attack_without_room_says_that_it_has_no_plane(open_page: Open):
+    page = open_page(f"{ADDRESS}&pgd_ce.epsilon=0&epsilon=0")
+    ready(page)
+    page.wait_for_selector(".lv-perturbation-digits:not([hidden])")
+    assert "moves nothing" in page.locator(".lv-perturbation-still").inner_text()
+    assert not page.locator(".lv-perturbation-plane .lv-handle").is_visible()
+    check(page, {key: {**PARAMS.get(key, {}), "epsilon": 0.0} for key in ("pgd_ce",)} | {"vat": PARAMS["vat"]})
 
 
 def test_nothing_sticks_out_on_a_phone(visit: Any, site: Any):

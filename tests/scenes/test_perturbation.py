@@ -15,7 +15,7 @@ from lossviz import value_and_grad
 from lossviz.losses import CATALOGUE, get, snippet
 from lossviz.losses.entry import Loss
 from lossviz.scenes import digitnet, toynet
-from lossviz.scenes.perturbation import PERTURBATION, SIDE
+from lossviz.scenes.perturbation import PERTURBATION, PLANE_SIDE, SIDE, WAYS
 
 LOSSES = PERTURBATION.losses(CATALOGUE)
 every_loss = pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.key)
@@ -248,6 +248,72 @@ def test_a_digit_is_attacked_in_the_same_way(loss: Loss, epsilon: float):
         assert numbers["digit.loss"] == pytest.approx(value.item(), rel=1e-9)
 
 
+def on_the_plane(loss: Loss, *views: str, **held: Any) -> tuple[dict[str, float], dict[str, Tensor]]:
+    """Numbers and arrays of a digit within a small box, arrays by view."""
+    own = {"epsilon": 0.12, "steps": 5, "step_size": 0.03}
+    params = {loss.key: {name: value for name, value in own.items() if name in loss.params}}
+    handles = PERTURBATION.parse_handles({"digit": 7, **own, **held})
+    frame = PERTURBATION.views([loss], handles, params, [f"{view}:{loss.key}" for view in views])
+    return frame.numbers[loss.key], {view: frame.arrays[f"{view}:{loss.key}"] for view in views}
+
+
+@every_loss
+@pytest.mark.usefixtures("mnist")
+def test_two_directions_of_one_length_lead_from_the_digit_at_a_right_angle(loss: Loss):
+    numbers, arrays = on_the_plane(loss, "digit", "at", along=1.0, across=0.0)
+    x, move, attacked = arrays["digit"]
+    torch.testing.assert_close(arrays["at"], attacked, **EXACT)
+    assert numbers["at.loss"] == pytest.approx(numbers["digit.loss"], rel=1e-9, abs=1e-12)
+    assert numbers["at.clean"] == pytest.approx(numbers["digit.attacked"], rel=1e-9)
+    assert numbers["at.class"] == numbers["digit.after"]
+    other = on_the_plane(loss, "at", along=0.0, across=1.0)[1]["at"] - x
+    assert other.norm().item() == pytest.approx(move.norm().item(), rel=1e-12)
+    assert (other @ move).item() == pytest.approx(0, abs=1e-14 * move.norm().item() ** 2 + 1e-15)
+    numbers, arrays = on_the_plane(loss, "at", along=-0.6, across=1.3)
+    torch.testing.assert_close(arrays["at"], x - 0.6 * move + 1.3 * other, **EXACT)
+    _, labels = digitnet.digits()
+    with torch.no_grad():
+        logits = digitnet.network()(torch.stack([x, arrays["at"]]))
+    assert numbers["at.clean"] == pytest.approx(cross_entropy(logits[1], labels[7]).item(), rel=1e-9)
+    assert numbers["at.class"] == logits[1].argmax().item()
+    if loss.input_kind == "clean_adversarial":
+        value = loss.fn(clean=logits[:1], adv=logits[1:], target=labels[7:8], **loss.resolve()).item()
+    elif loss.key == "vat":
+        logs = logits.log_softmax(-1)
+        value = kl_div(logs[1], logs[0], reduction="sum", log_target=True).item()
+    else:
+        value = numbers["at.clean"]
+    assert numbers["at.loss"] == pytest.approx(value, rel=1e-9)
+    # Another digit has another random direction.
+    assert not torch.equal(on_the_plane(loss, "at", digit=8, across=1.0)[1]["at"], arrays["at"])
+
+
+@every_loss
+@pytest.mark.usefixtures("mnist")
+@pytest.mark.parametrize("shown", ["clean", "attacked"])
+def test_the_map_of_the_plane_is_the_loss_of_the_digit_at_each_place(loss: Loss, shown: str):
+    surface, margin = on_the_plane(loss, "plane", map=shown)[1]["plane"]
+    assert surface.shape == margin.shape == (PLANE_SIDE, PLANE_SIDE)
+    label = digitnet.digits()[1][7].item()
+    for i, j in ((0, 0), (20, 20), (20, 30), (40, 7), (33, 12)):
+        numbers, _ = on_the_plane(loss, map=shown, along=WAYS[j].item(), across=WAYS[i].item())
+        assert "at.loss" not in numbers  # only what is asked for
+        numbers, _ = on_the_plane(loss, "at", map=shown, along=WAYS[j].item(), across=WAYS[i].item())
+        expected = numbers["at.clean" if shown == "clean" else "at.loss"]
+        assert surface[i, j].item() == pytest.approx(expected, rel=1e-9, abs=1e-12)
+        assert (margin[i, j].item() > 0) == (numbers["at.class"] == label)
+
+
+@every_loss
+@pytest.mark.usefixtures("mnist")
+def test_an_attack_that_moves_nothing_has_no_plane(loss: Loss):
+    none = {"epsilon": 0.0} if "epsilon" in loss.params else {}
+    handles = PERTURBATION.parse_handles({"epsilon": 0.0})
+    wanted = [f"{view}:{loss.key}" for view in ("digit", "plane", "at")]
+    frame = PERTURBATION.views([loss], handles, {loss.key: none}, wanted)
+    assert set(frame.arrays) == {f"digit:{loss.key}"} and "at.loss" not in frame.numbers[loss.key]
+
+
 @pytest.mark.usefixtures("mnist")
 def test_the_layer_reads_most_digits_and_is_learnt_again_the_same():
     images, labels = digitnet.digits()
@@ -261,6 +327,7 @@ def test_the_layer_reads_most_digits_and_is_learnt_again_the_same():
 
 def test_without_mnist_there_is_no_digit_and_all_else(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setattr("lossviz.data.mnist._places", lambda: (tmp_path,))
-    frame = PERTURBATION.views([get("pgd_ce")], PERTURBATION.parse_handles({}), {}, ["digit:pgd_ce", "attack"])
-    assert "digit:pgd_ce" not in frame.arrays and "attack:pgd_ce" in frame.arrays
+    wanted = ["digit:pgd_ce", "plane:pgd_ce", "at:pgd_ce", "attack"]
+    frame = PERTURBATION.views([get("pgd_ce")], PERTURBATION.parse_handles({}), {}, wanted)
+    assert set(frame.arrays) == {"attack:pgd_ce", "climb:pgd_ce"}
     assert "digit.loss" not in frame.numbers["pgd_ce"]

@@ -1,7 +1,8 @@
 // A perturbation: an input with a box around it, the attacks that climb inside, and what each loss adds up of them.
 
 import { card, swatch } from "./cards.js";
-import { clamp, digits, fill, h, show } from "./dom.js";
+import { Digit } from "./digit.js";
+import { clamp, digits, fill, h } from "./dom.js";
 import { plane, slider } from "./handles.js";
 import { LossMap } from "./map.js";
 import { Picture, rows } from "./plots.js";
@@ -14,8 +15,6 @@ const TRACES = { boundary: 1, points: 2, box: 4, attacks: 5 };
 const OUTSIDE = 18;
 const SPARE = 1.08;
 const LEAST_HEIGHT = 1;
-const PIXELS = 28;
-const [COLD, WARM] = [[0, 114, 178], [213, 94, 0]];
 
 export function create(tools) {
   return new Perturbation(tools);
@@ -42,19 +41,22 @@ class Perturbation {
     this.plane.set(TRACES.boundary, { x: side, y: side });
     data.points.forEach(([x, y], k) => this.plane.set(TRACES.points + k, { x, y }));
     const climb = card("lv-small lv-perturbation-climb", text.climb);
-    const terms = card("lv-small lv-perturbation-terms", text.terms);
+    this.scale = h("span", { class: "lv-perturbation-scale" });
+    const terms = card("lv-small lv-perturbation-terms", text.terms, this.scale);
     terms.plot.remove();
     terms.overlay.remove();
     this.rows = losses.map((loss, i) => this.row(loss, i));
     terms.frame.append(h("div", { class: "lv-perturbation-rows" }, ...this.rows.map(({ element }) => element)));
     pictures.classList.add("lv-perturbation-scene");
-    pictures.append(this.map.element, climb.element, terms.element, this.digitCard());
+    this.digit = new Digit({ Plotly, stage });
+    pictures.append(this.map.element, climb.element, terms.element, ...this.digit.elements);
     this.climb = new Picture(Plotly, climb.plot, figures.climb);
-    this.pictures = [this.climb, ...this.map.pictures];
+    this.pictures = [this.climb, this.digit.picture, ...this.map.pictures];
     for (const picture of this.pictures) picture.tokens = stage.tokens;
     this.plane.drawn = () => this.place();
     this.plane.draw("");
     this.climb.draw("");
+    this.digit.picture.draw("");
     this.handles();
     this.map.frame.addEventListener("dblclick", () => this.fit());
   }
@@ -78,27 +80,6 @@ class Perturbation {
       h("div", { class: "lv-perturbation-words" }, ...words),
     );
     return { element, said, bars };
-  }
-
-  /** A digit before and after the attack of the loss in focus, and the move between them. */
-  digitCard() {
-    const { text } = this.stage.data;
-    const own = card("lv-small lv-perturbation-digit", text.digit);
-    own.plot.remove();
-    own.overlay.remove();
-    this.canvases = text.digitPictures.map((label) => h("canvas", { width: PIXELS, height: PIXELS, role: "img", "aria-label": label }));
-    this.digitSaid = h("output", { name: "digit.classes", "data-value": "" });
-    this.digitNumbers = Object.entries(text.digitNumbers).map(([name, label]) => h("label", { class: "lv-number" }, h("span", {}, label), h("output", { name, "data-value": "" }, "–")));
-    this.digit = h(
-      "div",
-      { class: "lv-perturbation-digits", hidden: true },
-      ...this.canvases.map((canvas, i) => h("figure", {}, canvas, h("figcaption", {}, text.digitPictures[i]))),
-      h("p", {}, this.digitSaid),
-      ...this.digitNumbers,
-    );
-    this.noDigit = h("p", { class: "lv-fine", hidden: true }, text.digitMissing);
-    own.frame.append(this.digit, this.noDigit);
-    return own.element;
   }
 
   handles() {
@@ -191,42 +172,14 @@ class Perturbation {
 
   sync() {
     this.place();
+    this.digit.sync();
     this.map.sync();
     if (this.stage.handles.map === "clean") this.map.title.textContent = this.stage.data.text.cleanMap;
   }
 
   wanted() {
     const { focus } = this.stage;
-    const digit = this.digitState(this.stage.handles, this.stage.params) === this.digitDrawn ? [] : [`digit:${focus}`];
-    return ["attack", `arrow:${focus}`, `formula:${focus}`, ...digit, ...this.map.wanted()];
-  }
-
-  /** What the attacked digit depends on. */
-  digitState({ digit, epsilon, step_size, steps }, params) {
-    const { focus } = this.stage;
-    return JSON.stringify([focus, params[focus], digit, epsilon, step_size, steps]);
-  }
-
-  drawDigit(frame) {
-    const { focus, data } = this.stage;
-    const array = frame.arrays[`digit:${focus}`];
-    const asked = this.digitState(frame.handles, frame.params);
-    const known = array || asked === this.digitDrawn;
-    this.digit.hidden = !known;
-    this.noDigit.hidden = known || !frame.numbers[focus];
-    if (!array) return;
-    this.digitDrawn = asked;
-    const [before, move, after] = rows(array);
-    const most = move.reduce((top, v) => Math.max(top, Math.abs(v)), 1e-9);
-    paint(this.canvases[0], before, ink);
-    paint(this.canvases[1], move, (v) => tint(v / most));
-    paint(this.canvases[2], after, ink);
-    const numbers = frame.numbers[focus];
-    const classes = { before: numbers["digit.before"], after: numbers["digit.after"] };
-    this.digitSaid.textContent = fill(data.text.digitVerdict, classes);
-    this.digitSaid.dataset.value = JSON.stringify(Object.values(classes));
-    this.digitSaid.classList.toggle("lv-perturbation-fooled", classes.before !== classes.after);
-    for (const label of this.digitNumbers) show(label.lastChild, numbers[label.lastChild.name], frame.seq);
+    return ["attack", `arrow:${focus}`, `formula:${focus}`, ...this.digit.wanted(), ...this.map.wanted()];
   }
 
   draw(frame) {
@@ -252,7 +205,7 @@ class Perturbation {
     this.drawArrow(frame);
     this.drawClimb(frame, longest, highest);
     this.drawRows(frame);
-    this.drawDigit(frame);
+    this.digit.draw(frame);
     const boundary = frame.arrays[`boundary:${focus}`];
     if (boundary) this.plane.set(TRACES.boundary, { z: rows(boundary) });
     this.map.draw(frame);
@@ -277,7 +230,9 @@ class Perturbation {
   drawRows(frame) {
     const { losses, text } = this.stage.data;
     const all = losses.map(({ key }) => frame.numbers[key]).map((n) => (n ? [n["term.1"] ?? n.loss, n["term.2"] ?? 0] : [0, 0]));
-    const most = Math.max(...all.map(([a, b]) => a + b), 1e-9);
+    // Bars keep their scale while they shrink: else the longest would always be full.
+    const most = (this.highest = Math.max(this.highest ?? 1e-9, ...all.map(([a, b]) => a + b)));
+    this.scale.textContent = fill(text.termsScale, { most: digits(most) });
     this.rows.forEach(({ said, bars }, i) => {
       const numbers = frame.numbers[losses[i].key];
       const [before, after] = ["class.before", "class.after"].map((name) => numbers?.[name]);
@@ -290,7 +245,7 @@ class Perturbation {
   }
 
   fit() {
-    this.most = undefined;
+    this.most = this.highest = undefined;
     this.stage.ask();
   }
 
@@ -309,7 +264,7 @@ class Perturbation {
       const classes = { before: numbers["class.before"], after: numbers["class.after"] };
       return fill(text.sentence, { name: loss.name, loss: digits(numbers.loss), epsilon: digits(numbers.epsilon), ...classes });
     });
-    return `${fill(text.position, { x1: digits(x1), x2: digits(x2), label })} ${parts.join(" ")}`;
+    return `${fill(text.position, { x1: digits(x1), x2: digits(x2), label })} ${parts.join(" ")} ${this.digit.summary(frame)}`;
   }
 
   table(frame) {
@@ -326,19 +281,4 @@ class Perturbation {
     this.map.dispose();
     for (const picture of this.pictures) picture.dispose();
   }
-}
-
-const ink = (v) => Array(3).fill(255 * (1 - clamp(v, 0, 1)));
-
-/** White in the middle, blue for less ink, orange for more. */
-function tint(v) {
-  const [end, share] = [v < 0 ? COLD : WARM, Math.abs(v)];
-  return end.map((channel) => 255 + share * (channel - 255));
-}
-
-function paint(canvas, values, colour) {
-  const context = canvas.getContext("2d");
-  const image = context.createImageData(PIXELS, PIXELS);
-  values.forEach((v, i) => image.data.set([...colour(v), 255], 4 * i));
-  context.putImageData(image, 0, 0);
 }
