@@ -43,6 +43,8 @@ PENALTIES = ("parameters", "groups")
 MAPS = ("softmax", "entmax15", "sparsemax")
 METHODS = ("gradient", "proximal")
 SIDE = 61
+GROUPINGS: tuple[list[list[int]] | None, ...] = (None, [[0], [1]], [[0]])
+"""Groups of the two weights for a penalty that has groups: all in one; each alone; the first alone, the other free."""
 STRONGEST = 10.0
 STRENGTHS = STRONGEST * (torch.arange(81, dtype=torch.float64) / 80) ** 2
 """From no penalty to the strongest there is, closest together where most happens."""

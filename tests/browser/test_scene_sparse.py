@@ -120,6 +120,49 @@ def test_a_loss_of_scores_has_its_own_map(open_page: Open):
     check(page)
 
 
+def test_group_lasso_takes_the_weights_together_or_each_alone(open_page: Open):
+    page = open_page("/explore?scene=sparse&loss=group_lasso,l1_penalty&focus=l1_penalty")
+    ready(page)
+
+    def solution(key: str) -> list[float]:
+        shown = [page.locator(f"[data-solution={key}] output[name='solution.{k}']") for k in (1, 2)]
+        return [float(output.get_attribute("data-value") or "nan") for output in shown]
+
+    def pressed() -> list[str]:
+        return page.locator(".lv-sparse-groups [aria-pressed=true]").all_inner_texts()
+
+    assert pressed() == ["together"]
+    assert 0 not in solution("group_lasso")
+    page.get_by_role("button", name="each alone").click()
+    wait_for_query(page, **{"group_lasso.groups": "[[0], [1]]"})
+    settle(page)
+    # The level sets are now this penalty's, and its solution that of the L1 penalty of the same strength.
+    page.wait_for_function("document.querySelector('.lv-sparse-focus').dataset.solution === 'group_lasso'")
+    assert pressed() == ["each alone"]
+    assert solution("group_lasso") == pytest.approx(solution("l1_penalty"), abs=1e-9)
+    assert solution("group_lasso")[1] == 0
+    page.reload()
+    ready(page)
+    assert pressed() == ["each alone"] and solution("group_lasso")[1] == 0
+    page.go_back()
+    now = "name => document.querySelector('.lv-sparse-groups [aria-pressed=true]').innerText === name"
+    page.wait_for_function(now, arg="together")
+    page.go_forward()
+    page.wait_for_function(now, arg="each alone")
+    free = page.get_by_role("button", name="only w₁")
+    free.focus()
+    page.keyboard.press("Enter")
+    settle(page)
+    assert pressed() == ["only w₁"]
+    held = handles(page)
+    x, y = solution("group_lasso")
+    assert y == pytest.approx(held["optimum.y"] - 0.3 * (x - held["optimum.x"]), abs=1e-9)
+    drag(page, "optimum", -50, -60)
+    held = handles(page)
+    x, y = solution("group_lasso")
+    assert y == pytest.approx(held["optimum.y"] - 0.3 * (x - held["optimum.x"]), abs=1e-9)
+
+
 def test_a_phone_has_all_of_it_in_one_column(visit: Any, site: Any):
     page = visit(viewport={"width": 390, "height": 844}, has_touch=True).page(site.url + START)
     ready(page)

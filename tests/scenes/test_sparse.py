@@ -12,7 +12,18 @@ from torch import Tensor
 from lossviz.losses import CATALOGUE, get, proximal, value_and_grad
 from lossviz.losses.entry import Loss
 from lossviz.losses.sparse_maps import entmax15, sparsemax
-from lossviz.scenes.sparse import LEVELS, PENALTIES, REACH, ROUND, SCORE_REACH, SIDE, SPARSE, STRENGTHS, strength
+from lossviz.scenes.sparse import (
+    GROUPINGS,
+    LEVELS,
+    PENALTIES,
+    REACH,
+    ROUND,
+    SCORE_REACH,
+    SIDE,
+    SPARSE,
+    STRENGTHS,
+    strength,
+)
 
 LOSSES = SPARSE.losses(CATALOGUE)
 PENALTY = [loss for loss in LOSSES if loss.input_kind in PENALTIES]
@@ -118,6 +129,41 @@ def test_l1_sticks_to_an_axis_where_l2_only_shrinks() -> None:
     assert solved(get("group_lasso"), handles, params_of(get("group_lasso"), 1.5)) == (0.0, 0.0)
     alone = params_of(get("group_lasso"), 0.8, groups=[[0], [1]])
     assert solved(get("group_lasso"), handles, alone) == (pytest.approx(1.2, abs=1e-12), 0.0)
+
+
+@given(handles=held, pull=strengths)
+@settings(max_examples=20, deadline=None)
+def test_groups_of_one_are_the_l1_penalty(handles: dict[str, Any], pull: float) -> None:
+    group, l1 = get("group_lasso"), get("l1_penalty")
+    _, alone, first = GROUPINGS
+    views = ["solutions", "paths", *(f"{view}:{loss.key}" for view in ("levels", "touch") for loss in (group, l1))]
+    params = {group.key: params_of(group, pull, groups=alone), l1.key: params_of(l1, pull)}
+    frame = SPARSE.views([group, l1], handles, params, views)
+    numbers = [frame.numbers[key] for key in (group.key, l1.key)]
+    assert numbers[0] == pytest.approx(numbers[1], rel=1e-11, abs=1e-11)
+    for name in ("solutions", "paths"):
+        torch.testing.assert_close(*frame.arrays[name], rtol=1e-11, atol=1e-11)
+    for view in ("levels", "touch"):
+        of = [frame.arrays[f"{view}:{key}"] for key in (group.key, l1.key)]
+        torch.testing.assert_close(*of, rtol=1e-7, atol=1e-7, equal_nan=True)
+    # A weight in no group goes wherever the data term wants it, given the other one.
+    x, y = solved(group, handles, params_of(group, pull, groups=first))
+    rest = handles["optimum.y"] - handles["correlation"] * (x - handles["optimum.x"])
+    assert y == pytest.approx(rest, abs=1e-11)
+
+
+@pytest.mark.parametrize("groups", GROUPINGS)
+def test_level_sets_of_groups_are_level(groups: list[list[int]] | None) -> None:
+    group = get("group_lasso")
+    params = params_of(group, 0.5, groups=groups)
+    frame = SPARSE.views([group], SPARSE.parse_handles({}), {group.key: params}, [f"levels:{group.key}"])
+    for radius, ring in zip(LEVELS.tolist(), frame.arrays[f"levels:{group.key}"], strict=True):
+        reached = ring[~ring.isnan().any(-1)]
+        # Straight up there is no first weight, and where that is all that counts no level is ever reached.
+        assert len(reached) == len(ring) if groups != [[0]] else len(reached) > len(ring) / 2
+        levels = [group.fn(w=w, **params).sum().item() for w in reached]
+        expected = group.fn(w=torch.tensor([radius, 0.0], dtype=torch.float64), **params).sum().item()
+        assert levels == pytest.approx([expected] * len(levels), rel=1e-9)
 
 
 @every_penalty

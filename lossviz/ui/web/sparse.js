@@ -67,7 +67,38 @@ class Sparse {
     };
     const penalties = data.losses.map((loss, i) => [loss, i]).filter(([loss]) => data.penalties.includes(loss.key));
     this.solutions = h("div", { class: "lv-sparse-solutions" }, ...penalties.map(([loss, i]) => solution(loss, i)));
-    this.main.frame.before(h("div", { class: "lv-sparse-words" }, this.solutions, this.legend, this.arrowWords));
+    this.main.frame.before(h("div", { class: "lv-sparse-words" }, this.solutions, ...this.groups(), this.legend, this.arrowWords));
+  }
+
+  /** For each penalty of groups: which weights are one. */
+  groups() {
+    const { data } = this.stage;
+    this.groupers = [];
+    return data.grouped.map((key) => {
+      const name = data.losses.find((loss) => loss.key === key).name;
+      const buttons = data.groupings.map((grouping) => {
+        const element = h("button", { class: "lv-tab", type: "button", title: grouping.meaning, onclick: () => this.group(key, grouping.groups) }, grouping.name);
+        this.groupers.push({ key, grouping, element });
+        return element;
+      });
+      const label = fill(data.text.groups, { name });
+      return h("div", { class: "lv-sparse-groups", role: "group", "aria-label": label }, h("span", {}, label), ...buttons);
+    });
+  }
+
+  /** Level sets and path are then those of this penalty. */
+  group(key, groups) {
+    const { stage } = this;
+    stage.params[key].groups = groups;
+    stage.focus = key;
+    stage.sync();
+    stage.report();
+  }
+
+  /** How a penalty groups the weights, in words; nothing where it has no groups or others than are offered. */
+  grouping(key, params) {
+    const same = ({ groups }) => JSON.stringify(groups) === JSON.stringify(params[key]?.groups);
+    return this.stage.data.grouped.includes(key) ? this.stage.data.groupings.find(same)?.name : undefined;
   }
 
   /** One row a class: its score on a track, and the three probabilities as bars. */
@@ -184,6 +215,7 @@ class Sparse {
     const { data, focus } = this.stage;
     const { text } = data;
     const name = (key) => data.losses.find((loss) => loss.key === key)?.name ?? "";
+    for (const { key, grouping, element } of this.groupers) element.setAttribute("aria-pressed", String(this.grouping(key, this.stage.params) === grouping.name));
     this.arrowWords.hidden = !this.stage.handles.arrows || !this.penalty;
     this.legend.textContent = this.penalty ? fill(text.key, { name: name(this.penalty) }) : text.none;
     this.path.element.querySelector("figcaption span").textContent = this.penalty ? fill(text.pathOf, { name: name(this.penalty) }) : text.path;
@@ -294,7 +326,9 @@ class Sparse {
     const scores = SCORES.map((name) => digits(handles[name])).join(", ");
     const parts = data.losses.map((loss) => {
       const numbers = frame.numbers[loss.key] ?? {};
-      const sentence = fill(data.text.sentence, { name: loss.name, loss: digits(numbers.loss), gradient: digits(numbers.gradient) });
+      const groups = this.grouping(loss.key, frame.params);
+      const name = groups ? fill(data.text.ofGroups, { name: loss.name, groups }) : loss.name;
+      const sentence = fill(data.text.sentence, { name, loss: digits(numbers.loss), gradient: digits(numbers.gradient) });
       if (!data.penalties.includes(loss.key)) return sentence;
       return `${sentence} ${fill(data.text.solved, { first: digits(numbers["solution.1"]), second: digits(numbers["solution.2"]) })}`;
     });
