@@ -13,6 +13,7 @@ PLACES = [
     "/catalogue",
     "/catalogue?loss=welsch",
     *(f"/explore?scene={scene.key}" for scene in SCENES),
+    "/explore?scene=critic&space=plane",
 ]
 
 

@@ -25,6 +25,7 @@ def figures(count: int) -> dict[str, dict[str, Any]]:
     made |= {f"classes.{name}": spec for name, spec in classes.figures(names, WORDS[1:]).items()}
     words = [*WORDS, "sample", "gradient"]
     made |= {f"critic.{name}": spec for name, spec in critic.figures(names, -4, 4, 8, 6, words).items()}
+    made |= {f"critic.{name}": spec for name, spec in critic.plane(names, -4, 4, words[:3]).items()}
     made |= {f"tasks.{name}": spec for name, spec in tasks.figures(names, words[:5]).items()}
     tokens = sequence.figures(dict(enumerate(names)), 6, words[:2])
     made |= {f"sequence.{name}": spec for name, spec in tokens.items()}
