@@ -1,16 +1,30 @@
 """Your own loss in a real browser: typed, dragged, refused, reloaded; each number shown is torch's."""
 
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page
 
+from benchmarks.served import Served
 from lossviz import get, value_and_grad
+from lossviz.runs import LossChoice, Store
 from lossviz.scenes import get_scene
 from lossviz.scenes.formula import own_loss
 from lossviz.ui.scenes.formula import PRESETS
 from tests.browser.stage import READ, centre, drag, handles, query, ready, settle, wait_for_query
+from tests.browser.test_train import (
+    final,
+    first_point,
+    latest,
+    press_train,
+    run_id,
+    set_number,
+    wait_for_status,
+    wait_until_drawn,
+    warm,
+)
 
 Open = Callable[[str], Page]
 SCENE = get_scene("formula")
@@ -22,7 +36,7 @@ CHECKS = "[...document.querySelectorAll('.lv-formula-checks li')].map((e) => [e.
 
 def shown_values(page: Page) -> list[float]:
     """What the numbers beside the sliders say."""
-    numbers = page.locator(".lv-formula-parameters input[type=number]")
+    numbers = page.locator(".lv-formula-parameters .lv-param-head input[type=number]")
     return [float(numbers.nth(i).input_value()) for i in range(numbers.count())]
 
 
@@ -141,6 +155,109 @@ def test_examples_and_their_properties(open_page: Open):
         assert found["convex"] == str(name != "Welsch").lower(), name
         assert found["symmetric"] == str(name not in ("Quantile", "LINEX")).lower(), name
     assert "torch.exp" in page.locator("[data-testid=stCode]").first.inner_text()
+
+
+def test_the_range_of_a_slider(open_page: Open):
+    page = open_page(f"{ADDRESS}&formula=w*abs(pred-target)%2Bdelta*(pred-target)**2&ranges=delta:0.1:10:log")
+    ready(page)
+    delta, w = page.locator(SLIDER.format(1)), page.locator(SLIDER.format(0))
+    assert page.locator("[data-range] summary").all_inner_texts() == ["−5 to 5", "0.1 to 10, log"]
+    delta.focus()
+    page.keyboard.press("End")
+    settle(page)
+    assert shown_values(page) == [1.5, 10]
+    check(page)
+    # The middle of a logarithmic slider.
+    box = delta.bounding_box()
+    assert box
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    settle(page)
+    assert shown_values(page)[1] == pytest.approx(1, rel=0.1)
+    check(page)
+    span = page.locator('[data-range="w"]')
+    span.locator("summary").click()
+    low, high, log = (span.locator("input").nth(i) for i in range(3))
+    high.fill("1")
+    high.press("Enter")
+    wait_for_query(page, ranges="w:-5:1,delta:0.1:10:log")
+    settle(page)
+    # What was held lies inside it.
+    assert shown_values(page)[0] == 1 and (w.get_attribute("min"), w.get_attribute("max")) == ("-5", "1")
+    check(page)
+    log.check()
+    assert span.locator(".lv-formula-error").inner_text().startswith("Allowed: from −1000000 to 1000000")
+    assert query(page)["ranges"] == "w:-5:1,delta:0.1:10:log"
+    low.fill("0.001")
+    low.press("Enter")
+    wait_for_query(page, ranges="w:0.001:1:log,delta:0.1:10:log")
+    settle(page)
+    w.focus()
+    page.keyboard.press("Home")
+    settle(page)
+    assert shown_values(page)[0] == 0.001
+    check(page)
+    wait_for_query(page, values="0.001," + query(page)["values"].partition(",")[2])
+    before = shown_values(page)
+    page.reload()
+    ready(page)
+    assert page.locator("[data-range] summary").all_inner_texts() == ["0.001 to 1, log", "0.1 to 10, log"]
+    assert shown_values(page) == before
+    # Another formula of the same names keeps them.
+    page.locator(FIELD).fill("delta*abs(pred-target)")
+    wait_for_query(page, formula="delta*abs(pred-target)", ranges="delta:0.1:10:log")
+    settle(page)
+    assert page.locator("[data-range] summary").all_inner_texts() == ["0.1 to 10, log"]
+    check(page)
+    page.get_by_role("button", name="Reset").click()
+    page.wait_for_function("!new URLSearchParams(location.search).has('ranges')")
+
+
+def test_train_with_it(open_page: Open, site: Served):
+    page = open_page("/explore?scene=formula&loss=huber,quantile&huber.delta=2.5")
+    ready(page)
+    formula = "k * abs(pred - target)**p"
+    page.locator(FIELD).fill(formula)
+    page.get_by_role("button", name="Train with it").click()
+    page.wait_for_url("**/train?**")
+    assert query(page) == {
+        "loss": "formula,huber",
+        "formula": formula,
+        "formula.k": "1.0",
+        "formula.p": "1.5",
+        "huber.delta": "2.5",
+    }
+    warm(page)
+    assert page.get_by_label("loss(pred, target) =").input_value() == formula
+    set_number(page, "Epochs", "1")
+    press_train(page)
+    first_point(page)
+    run = run_id(page)
+    assert query(page) == {"run": run}
+    with closing(Store(site.home / "runs.sqlite")) as store:
+        assert store.get(run).spec.losses == (
+            LossChoice("formula", {"k": 1.0, "p": 1.5}, formula),
+            LossChoice("huber", {"delta": 2.5}),
+        )
+        wait_for_status(page, "done")
+        wait_until_drawn(page, len(store.points(run)))
+        assert final(page) == latest(store, run)
+        assert final(page)["test_accuracy/0"] > 0.8
+    assert page.locator(".lv-losses .lv-name").first.inner_text() == f"{formula} (k 1, p 1.5)"
+    # Back finds the form, and then what was typed.
+    page.go_back()
+    page.wait_for_url("**/train?loss=**")
+    page.go_back()
+    page.wait_for_url("**/explore?**")
+    ready(page)
+    assert page.locator(FIELD).input_value() == formula
+
+
+def test_what_is_no_formula_is_not_trained_with(open_page: Open):
+    page = open_page(ADDRESS)
+    ready(page)
+    page.locator(FIELD).fill("abs(pred - target")
+    page.wait_for_selector(".lv-formula-failed")
+    assert page.get_by_role("button", name="Train with it").is_disabled()
 
 
 def test_on_a_phone(visit: Any, site: Any):

@@ -39,9 +39,7 @@ def data(state: State) -> dict[str, Any]:
             "lowest": tr("{name} from"),
             "highest": tr("{name} to"),
             "log": tr("log"),
-            "spanWrong": tr(
-                "The range of {name} stays: allowed are numbers up to {largest}, low before high, above 0 for log."
-            ),
+            "spanWrong": tr("Allowed: from −{largest} to {largest}, low before high, above 0 for log."),
             "curve": tr("Loss over the prediction"),
             "field": tr("loss(pred, target) ="),
             "examples": tr("Examples"),

@@ -221,8 +221,12 @@ class Formula extends Regression {
     const to = end(high, text.highest);
     const spaced = h("input", { type: "checkbox", onchange: () => change() });
     spaced.checked = log;
-    const fields = h("div", { class: "lv-formula-range" }, from, h("span", {}, "…"), to, h("label", {}, spaced, text.log));
-    const change = () => this.rescale(name, place, Number(from.value), Number(to.value), spaced.checked);
+    const said = h("p", { class: "lv-formula-error", role: "status" });
+    const fields = h("div", { class: "lv-formula-range" }, from, "…", to, h("label", {}, spaced, text.log), said);
+    const change = () => {
+      const good = this.rescale(name, place, Number(from.value || NaN), Number(to.value || NaN), spaced.checked);
+      said.textContent = good ? "" : fill(text.spanWrong, { largest: plain(this.stage.data.largest) });
+    };
     return h("details", { class: "lv-formula-span", "data-range": name, open }, h("summary", { "aria-label": fill(text.spanOf, { name, range: words }) }, words), fields);
   }
 
@@ -231,21 +235,17 @@ class Formula extends Regression {
     return this.parameters.querySelector("details[open]")?.dataset.range;
   }
 
-  /** Another range: kept by name as long as the page is open, in the address for the names of this formula. */
+  /** Another range, if it is one: kept by name while the page is open, in the address for the names of this formula. */
   rescale(name, place, low, high, log) {
     const { stage } = this;
-    const { largest, text } = stage.data;
-    if (!(-largest <= low && low < high && high <= largest) || (log && low <= 0)) {
-      this.slid = undefined;
-      this.slide(this.names, this.ranges);
-      return stage.say(fill(text.spanWrong, { name, largest }));
-    }
-    stage.say("");
+    const { largest } = stage.data;
+    if (!(-largest <= low && low < high && high <= largest) || (log && low <= 0)) return false;
     this.ranged.set(name, [low, high, ...(log ? ["log"] : [])].join(":"));
     const values = [...stage.handles.values];
     values[place] = Math.min(high, Math.max(low, values[place]));
     stage.moved({ values, ranges: this.written(this.names) });
     stage.report();
+    return true;
   }
 
   /** What the answer says of these names, which an address may have said. */
@@ -282,7 +282,7 @@ class Formula extends Regression {
     if (this.accept(frame.handles, parameters)) return this.stage.ask();
     parameters.forEach((name, i) => this.known.set(name, values[i]));
     this.remember(parameters, frame.handles.ranges);
-    this.slide(parameters, (this.ranges = ranges));
+    this.slide(parameters, ranges);
     if (!this.failed && this.shown !== formula) {
       this.understood.replaceChildren(math(mathml));
       this.said.replaceChildren(h("span", { class: "lv-fine" }, this.stage.data.text.understood), this.understood);
