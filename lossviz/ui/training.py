@@ -272,7 +272,7 @@ def _loss_row(place: int) -> dict[str, Any]:
 def _typed(place: int) -> dict[str, Any]:
     """The field for a formula with its parameters, or with what is wrong with it."""
     st.session_state.setdefault(_text_key(place), TEXT.default)
-    text = st.text_input("loss(pred, target) =", max_chars=MOST_CHARACTERS, key=_text_key(place))
+    text = st.text_input(tr("loss(pred, target) ="), max_chars=MOST_CHARACTERS, key=_text_key(place))
     try:
         return {"formula": text, "params": _params(place, typed_loss(text))}
     except FormulaError as error:
