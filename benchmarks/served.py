@@ -47,6 +47,12 @@ class Served:
                 raise RuntimeError(f"The server does not answer. Its log ends:\n{self.log()[-2000:]}")
             time.sleep(0.1)
 
+    @property
+    def pid(self) -> int:
+        """The server's process, once it is started."""
+        assert self._process
+        return self._process.pid
+
     def log(self) -> str:
         """What the server has said so far."""
         return (self.home / "server.log").read_text(errors="replace")
