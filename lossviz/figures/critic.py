@@ -76,7 +76,7 @@ def plane(names: Sequence[str], low: float, high: float, words: Sequence[str]) -
     first, second, score = words
     span = {"range": [low - EDGE, high + EDGE], "showgrid": False, "zeroline": False, "constrain": "domain"}
     x, y = axis(first, **span), axis(second, **span, scaleanchor="x", constraintoward="top")
-    below = {"orientation": "h", "x": 0.5, "y": 0, "yanchor": "top", "ypad": 42, "len": 1, "nticks": 9}
+    below = {"orientation": "h", "x": 0.5, "y": 0, "yanchor": "top", "len": 1, "nticks": 9}
     critic = {
         "type": "contour",
         "z": [],

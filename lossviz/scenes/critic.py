@@ -37,7 +37,7 @@ from lossviz.scenes.critics import HIGH, KNOT_REACH, LOW, SAMPLES, SHARES, Criti
 from lossviz.scenes.scene import ARROWS, RATE, Frame, Params, Scene, Series, Values, line_values
 
 GRID = LOW + (HIGH - LOW) * torch.arange(161, dtype=torch.float64) / 160
-SQUARE = torch.linspace(LOW, HIGH, 49, dtype=torch.float64)
+SQUARE = torch.linspace(LOW, HIGH, 33, dtype=torch.float64)
 """Of either coordinate; the middle is one of them, where a drawn critic has its kinks."""
 DISTANCES = torch.arange(81, dtype=torch.float64) / 10
 """From where the two kinds meet to twice the width of the picture's half."""

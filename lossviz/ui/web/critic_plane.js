@@ -9,7 +9,10 @@ import { rows } from "./plots.js";
 /** How high a post is drawn, in units of the plane for one of the score: all of them stay inside the picture. */
 const RISE = 0.15;
 const LEVELS = 14;
-const APART = 5;
+/** Of the margin below the map, for the axis. */
+const TITLE = 0.46;
+/** Widths of an arrow from one to the next. */
+const APART = 1.9;
 const FACTORS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50];
 /** Lengths of the longest arrow, in units of the plane: outside low and high the scale of all of them changes. */
 const ARROW = { low: 0.6, longest: 2.4, high: 4.8 };
@@ -52,12 +55,12 @@ export class PlaneAct {
     this.place();
   }
 
-  /** The map is square: its scale of colours lies below it, wherever in the card that is. */
+  /** The map is square: its scale of colours lies below it and the axis's title, wherever in the card that is. */
   lowerBar() {
     const { colorbar } = this.plane.data[0];
     const [y] = this.plane.element._fullLayout.yaxis.domain;
     if (Math.abs(y - colorbar.y) < 0.002) return;
-    this.plane.set(0, { colorbar: { ...colorbar, y } });
+    this.plane.set(0, { colorbar: { ...colorbar, y, ypad: TITLE * this.plane.layout.margin.b } });
     this.plane.redraw();
   }
 
@@ -110,6 +113,7 @@ export class PlaneAct {
     moved.splice(from, values.length, ...values);
     this.stage.moved({ [name]: moved });
     this.place();
+    this.plane.drawLines();
   }
 
   /** Discs, posts and what joins the pairs follow the finger; the map and the arrows wait for torch. */
@@ -123,7 +127,6 @@ export class PlaneAct {
     this.plane.set(TRACES.stems, arrowTrace(stems));
     const [real, fake] = ["real", "fake"].map((kind) => grouped(handles[this.names[kind]], 2));
     this.plane.set(TRACES.pairs, arrowTrace(this.penalised ? real.map((place, i) => [...place, ...fake[i]]) : []));
-    if (this.plane.lines) this.plane.drawLines();
   }
 
   get position() {
@@ -169,7 +172,7 @@ export class PlaneAct {
     this.drawBetween(arrays);
     this.legend.textContent = this.penalised ? data.text.penalised : fill(data.text.legend, { factor: this.factor });
     this.map.draw(frame);
-    this.plane.draw(frame.seq);
+    if (!array) this.plane.draw(frame.seq);
   }
 
   /** The arrows of several losses lie side by side, so that none covers another. */
@@ -178,7 +181,7 @@ export class PlaneAct {
     const [dx, dy] = [factor * (toX - x), factor * (toY - y)];
     const [longX, longY] = steps.map((own) => [own[i][2] - own[i][0], own[i][3] - own[i][1]]).reduce((a, b) => (Math.hypot(...b) > Math.hypot(...a) ? b : a), [0, 0]);
     const long = Math.hypot(longX, longY) || 1;
-    const aside = (j - (steps.length - 1) / 2) * APART * this.perPixel;
+    const aside = (j - (steps.length - 1) / 2) * APART * this.plane.data[TRACES.pulls].line.width * this.perPixel;
     const [left, top] = [x - (aside * longY) / long, y + (aside * longX) / long];
     return [left, top, left + dx, top + dy];
   }
