@@ -11,12 +11,14 @@ LIBRARIES: dict[Library, str] = {"pytorch": "PyTorch", "keras": "Keras", "optax"
 def write_code(loss: Loss, inputs: Inputs, params: Params) -> None:
     """Show the loss as a program in each library, at the inputs and parameters on screen."""
     st.markdown(f"**{tr('{name} as a program, at these inputs', name=tr(loss.name))}**")
+    try:
+        programs = {library: snippet(loss, library, inputs, params) for library in LIBRARIES}
+    except ValueError as error:
+        # What is wrong with the inputs is wrong with them in every library.
+        st.info(str(error), icon=":material/error:")
+        return
     for tab, (library, name) in zip(st.tabs(list(LIBRARIES.values())), LIBRARIES.items(), strict=True):
-        try:
-            program = snippet(loss, library, inputs, params)
-        except ValueError as error:
-            tab.info(str(error), icon=":material/error:")
-            continue
+        program = programs[library]
         if program:
             tab.code(program, language="python")
         else:
