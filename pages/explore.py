@@ -37,7 +37,7 @@ def about(state: State) -> None:
         write_code(loss, state.scene.inputs(state.handles, loss), {})
     if state.focus in made:
         return
-    focus = get(state.focus)
+    focus = state.scene.drawn(state.handles, get(state.focus))
     st.page_link(
         "catalogue.py",
         label=tr("All about {name}: derivation, properties, other libraries", name=tr(focus.name)),

@@ -2,16 +2,21 @@
 
 A loss gets the logits divided by the temperature, or where ``twice`` is set the probabilities that softmax made of
 them: the published mistake of a softmax in front of a loss that has its own. Gradients are by the logits held.
+The label is a class, or where ``soft`` has entries their shares of the classes there are; see `soft` for what a loss
+makes of it. The shares are told as ``"soft"``.
 The picture's plane holds a probability vector p at ``p2 * (1, 0) + p3 * (1/2, sqrt(3)/2)``: class 1 at the origin.
-Numbers by loss: ``loss``; by class ``gradient.k`` and ``p.k``; with ``twice`` also ``corner``, the loss where all
-probability is on the label, which for the cross-entropy is the floor ln(1 + (K - 1) / e).
+Numbers by loss: ``loss``; by class ``gradient.k`` and ``p.k``; with ``twice`` also ``corner``, the loss where the
+probabilities are the label, which for the cross-entropy of a class is the floor ln(1 + (K - 1) / e).
 Arrays by view (L losses in the order asked, K classes):
 ``bars``: gradient of each loss by the logits, ``(L, K)``; ``probs``: softmax of the logits over the temperature,
 ``(K,)``.
-With three classes also ``surface:<key>``: loss over the plane, ``(S, S)``, y along the first axis, NaN outside the
-triangle; ``arrows:<key>``: where a small step of gradient descent on the logits moves p, ``(M, 4)`` as x, y, dx, dy.
-``batch:<key>`` tells of a batch, the row held and `BATCH`, under ``"batch"``: what each row adds to the mean and what
-the mean's gradient is by its logits.
+With three classes also ``surface:<key>``: loss over the plane, ``(S, S)``, y along the first axis, NaN where
+farther than `RIM` outside the triangle; ``arrows:<key>``: where a small step of gradient descent on the logits moves
+p, ``(M, 4)`` as x, y, dx, dy.
+``batch:<key>`` tells of a batch, the row held and `BATCH`, under ``"batch"``: what each row adds to what ``reduction``
+makes of the values, how much it counts in the mean's denominator, and what the gradient is by its logits. Without a
+reduction it is that of each row's own value. The other rows have the ``labels`` held: 0 is to be ignored, and one
+beyond the classes begins again at 1.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,9 +27,10 @@ import torch
 from torch import Tensor
 
 from lossviz.losses import value_and_grad
-from lossviz.losses.entry import Flag, Loss, Number
+from lossviz.losses.entry import Choice, Flag, Loss, Number
 from lossviz.losses.proof import Proof, prove
 from lossviz.scenes.scene import ARROWS, RATE, Frame, Handle, Params, Scene, Series, Values, line_values, stepped
+from lossviz.scenes.soft import soft
 
 SIMPLEX = 3
 """How many classes the picture of a triangle has."""
@@ -38,13 +44,18 @@ MORE = Series(
     "more", "Logits of further classes", -LOGIT_REACH, LOGIT_REACH, 0.1, (-1.0, 0.2, -0.6, -1.5, 0.0, -0.3, -2.0)
 )
 WEIGHTS = Series("weights", "Weight of each class", 0.0, 10.0, 0.1, (1.0,) * MOST)
-BATCH: tuple[tuple[tuple[float, ...], int], ...] = (
-    ((3.0, 0.0, -1.0, -0.5, 0.3, -1.2, 0.1, -0.8, -0.4, 0.2), 1),
-    ((0.5, 0.2, 0.4, 0.3, 0.1, 0.0, 0.6, 0.2, 0.3, 0.1), 3),
-    ((2.5, -1.0, 0.5, -0.7, 0.4, 0.0, -1.1, 0.2, -0.2, -0.5), 2),
+SOFT = Series("soft", "Soft label: share of each class", 0.0, 1.0, 0.01, (), most=MOST)
+"""Classes left out have no share; with no entries the label is a class."""
+BATCH: tuple[tuple[float, ...], ...] = (
+    (3.0, 0.0, -1.0, -0.5, 0.3, -1.2, 0.1, -0.8, -0.4, 0.2),
+    (0.5, 0.2, 0.4, 0.3, 0.1, 0.0, 0.6, 0.2, 0.3, 0.1),
+    (2.5, -1.0, 0.5, -0.7, 0.4, 0.0, -1.1, 0.2, -0.2, -0.5),
 )
-"""Logits and label of the rows beside the one held: sure and right, not sure, sure and wrong."""
+"""Logits of the rows beside the one held: with the labels they begin with sure and right, not sure, sure and wrong."""
+LABELS = Series("labels", "Labels of the batch's other rows; 0 to ignore", 0, MOST, 1, (1.0, 3.0, 2.0), whole=True)
 SIDE = 81
+RIM = 1.75 / (SIDE - 1)
+"""The map goes on this far outside the triangle, as on its edge, so that the picture can be cut off along the edge."""
 HEIGHT = sqrt(3) / 2
 EDGE = 1e-3
 """Smallest probability drawn: on the edge itself the cross-entropy of an absent class is infinite."""
@@ -52,14 +63,22 @@ ARROW_ROWS = 9
 
 
 def inputs(handles: Values, loss: Loss) -> dict[str, Tensor]:
-    """Return ``pred`` ``(1, K)`` float64 as it is fed, ``target`` ``(1,)`` int64 and, where taken, class weights."""
+    """Return ``pred`` ``(1, K)`` float64 as it is fed, ``target`` and, where taken, class weights.
+
+    ``target`` is ``(1,)`` int64, and of a soft label ``(1, K)`` float64.
+    """
     pred = _fed(_scaled([_logits(handles)], handles), handles)
-    return _accepted(loss, pred, torch.tensor([int(handles["label"]) - 1]), handles)
+    return _accepted(loss, pred, _target(handles), handles)
+
+
+def drawn(handles: Values, loss: Loss) -> Loss:
+    """Return the loss as it takes the label held: of a soft one its mean."""
+    return soft(loss) if handles["soft"] else loss
 
 
 def step(loss: Loss, handles: Values, params: Mapping[str, Any]) -> dict[str, Any]:
     """Return the logits after one step against the gradient."""
-    _, slopes = value_and_grad(loss, inputs(handles, loss), params)
+    _, slopes = value_and_grad(drawn(handles, loss), inputs(handles, loss), params)
     slope = _by_logit(slopes["pred"], _probs(handles), handles)[0]
     rate = handles["rate"]
     first = {z.name: stepped(z, handles[z.name], by, rate) for z, by in zip(LOGITS, _list(slope), strict=False)}
@@ -68,8 +87,8 @@ def step(loss: Loss, handles: Values, params: Mapping[str, Any]) -> dict[str, An
 
 
 def _proof(loss: Loss, handles: Values, params: Mapping[str, Any]) -> Proof:
-    """The slope by the logit of the labelled class."""
-    label = int(handles["label"]) - 1
+    """The slope by the logit of the labelled class, of a soft label the one with the largest share."""
+    label = int(_target(handles).argmax()) if handles["soft"] else int(handles["label"]) - 1
     way = torch.zeros(1, _count(handles), dtype=torch.float64)
     way[0, label] = 1.0
     # The way from logits to what is fed has a symmetric derivative.
@@ -93,6 +112,28 @@ def _count(handles: Values) -> int:
 
 def _logits(handles: Values) -> list[float]:
     return [*(handles[z.name] for z in LOGITS), *handles["more"]][: _count(handles)]
+
+
+def _target(handles: Values) -> Tensor:
+    """The class as an index, or the shares of all classes, which add up to 1 wherever there are any."""
+    if not handles["soft"]:
+        return torch.tensor([int(handles["label"]) - 1])
+    count = _count(handles)
+    held = torch.tensor([handles["soft"][:count]], dtype=torch.float64)
+    shares = torch.nn.functional.pad(held, (0, count - held.shape[1]))
+    total = shares.sum()
+    return shares / total if total > 0 else shares
+
+
+def _beyond(handles: Values) -> str:
+    """What is wrong with a label for so many classes; empty for nothing."""
+    count = _count(handles)
+    if handles["soft"]:
+        nothing = f"The soft label has no share of the {count} classes; allowed: at least one of them has some."
+        return "" if any(handles["soft"][:count]) else f"{nothing} Drag one up, or take a single class."
+    label = int(handles["label"])
+    beyond = f"The label is class {label} of {count} classes; allowed: 1 to {count}. Move it, or add classes."
+    return beyond if label > count else ""
 
 
 def _scaled(logits: Sequence[Sequence[float]], handles: Values) -> Tensor:
@@ -129,12 +170,13 @@ def views(losses: Sequence[Loss], handles: Values, params: Params, wanted: Seque
     """Evaluate ``losses`` at the handles; see the module for the arrays."""
     frame = Frame()
     chosen = {loss.key: loss.resolve(params.get(loss.key, {})) for loss in losses}
-    label, count = int(handles["label"]), _count(handles)
+    count = _count(handles)
     frame.arrays["probs"] = _probs(handles)[0]
-    if label > count:
-        beyond = f"The label is class {label} of {count} classes; allowed: 1 to {count}. Move it, or add classes."
+    if handles["soft"]:
+        frame.told["soft"] = _list(_target(handles)[0])
+    if beyond := _beyond(handles):
         frame.notes.update({loss.key: beyond for loss in losses})
-        losses = ()
+    losses = [drawn(handles, loss) for loss in losses if not beyond]
     gradients = [_evaluate(frame, loss, handles, chosen[loss.key], wanted) for loss in losses]
     if "bars" in wanted:
         frame.arrays["bars"] = torch.stack(gradients) if gradients else torch.full((len(chosen), count), torch.nan)
@@ -167,47 +209,87 @@ def _evaluate(frame: Frame, loss: Loss, handles: Values, params: Mapping[str, An
         **{f"p.{k + 1}": p for k, p in enumerate(_list(probs[0]))},
     }
     if handles["twice"]:
-        sure = torch.zeros_like(probs).index_fill_(1, named["target"], 1.0)
+        target = named["target"]
+        sure = target if handles["soft"] else torch.zeros_like(probs).index_fill_(1, target, 1.0)
         numbers["corner"] = value_and_grad(loss, {**named, "pred": sure}, params)[0].item()
     return slope
 
 
 def _tell_batch(frame: Frame, loss: Loss, handles: Values, params: Mapping[str, Any]) -> None:
     count = _count(handles)
-    scaled = _scaled([_logits(handles), *(logits[:count] for logits, _ in BATCH)], handles)
-    labels = [int(handles["label"]) - 1, *((label - 1) % count for _, label in BATCH)]
-    named = _accepted(loss, _fed(scaled, handles), torch.tensor(labels), handles)
+    scaled = _scaled([_logits(handles), *(logits[:count] for logits in BATCH)], handles)
+    others = [int(label) and (int(label) - 1) % count + 1 for label in handles["labels"]]
+    if note := _unignorable(loss, handles):
+        frame.told["batch"] = {"note": note}
+        return
+    target = _batch_target(others, handles, params)
+    named = _accepted(loss, _fed(scaled, handles), target, handles)
     try:
         mean, grads = value_and_grad(loss, named, params)
     except ValueError as error:
         frame.told["batch"] = {"note": str(error)}
         return
     values = loss.fn(**named, **params)
-    if loss.denominator is None or values.shape != (len(labels),):
+    if loss.denominator is None or values.shape != (len(target),):
         raise ValueError(f"{loss.name} has no value for each row, which this scene shows.")
     over = float(loss.denominator(values, named, params))
-    slopes = _by_logit(grads["pred"], scaled.softmax(-1), handles)
+    total, scale = values.sum().item(), over if handles["reduction"] == "mean" else 1.0
+    slopes = _by_logit(grads["pred"], scaled.softmax(-1), handles) * (over / scale)
     rows = [
         {
-            "label": label + 1,
-            "ignored": label == params.get("ignore_index"),
+            "label": label,
+            "ignored": not handles["soft"] and target[i].item() == params.get("ignore_index"),
             "loss": value,
-            "part": value / over,
-            "share": value / over / mean.item() if mean else None,
+            "part": None if handles["reduction"] == "none" else value / scale,
+            "share": value / total if total and handles["reduction"] != "none" else None,
+            "counts": float(loss.denominator(values[i : i + 1], _one_row(named, i), params)),
             "gradient": _list(slope),
         }
-        for label, value, slope in zip(labels, _list(values), slopes, strict=True)
+        for i, (label, value, slope) in enumerate(zip([_own(handles), *others], _list(values), slopes, strict=True))
     ]
-    frame.told["batch"] = {"rows": rows, "sum": values.sum().item(), "over": over, "mean": mean.item()}
+    numbers = {"sum": total, "over": over, "mean": mean.item(), "plain": total / len(rows)}
+    frame.told["batch"] = {"rows": rows, "reduction": handles["reduction"], **numbers}
+
+
+def _own(handles: Values) -> int | None:
+    """The class of the row held; ``None`` for a soft label."""
+    return None if handles["soft"] else int(handles["label"])
+
+
+def _unignorable(loss: Loss, handles: Values) -> str:
+    """Why no row of a batch can be ignored; empty where one can, or none is to be."""
+    if all(handles["labels"]):
+        return ""
+    if "ignore_index" not in loss.params:
+        return f"{loss.name} has no ignore_index: it counts every row. Give the ignored row a class."
+    if handles["soft"]:
+        way = "Give the ignored row a class, or take a single class as your label."
+        return f"With a soft label every row's target is probabilities, and those have no ignore_index. {way}"
+    return ""
+
+
+def _batch_target(others: Sequence[int], handles: Values, params: Mapping[str, Any]) -> Tensor:
+    """Indices, the ignored ones as the loss knows them; with a soft label probabilities for every row."""
+    if handles["soft"]:
+        whole = torch.eye(_count(handles), dtype=torch.float64)
+        return torch.cat([_target(handles), whole[[label - 1 for label in others]]])
+    return torch.tensor(
+        [int(handles["label"]) - 1, *(label - 1 if label else params["ignore_index"] for label in others)]
+    )
+
+
+def _one_row(named: Mapping[str, Tensor], i: int) -> dict[str, Tensor]:
+    return {name: value if name == "weight" else value[i : i + 1] for name, value in named.items()}
 
 
 def _rows(loss: Loss, probs: Tensor, handles: Values) -> dict[str, Tensor]:
     """Inputs for one row at each of these probabilities."""
-    target = torch.full((len(probs),), int(handles["label"]) - 1)
-    return _accepted(loss, _fed(probs.log(), handles), target, handles)
+    label = _target(handles)
+    return _accepted(loss, _fed(probs.log(), handles), label.expand(len(probs), *label.shape[1:]), handles)
 
 
-def _surface(loss: Loss, handles: Values, params: Mapping[str, Any]) -> Tensor:
+def _grid() -> tuple[Tensor, Tensor]:
+    """Which places of the square are inside the triangle or its rim, ``(S * S,)``, and the probabilities of those."""
     y, x = torch.meshgrid(
         torch.linspace(0, HEIGHT, SIDE, dtype=torch.float64),
         torch.linspace(0, 1, SIDE, dtype=torch.float64),
@@ -216,10 +298,18 @@ def _surface(loss: Loss, handles: Values, params: Mapping[str, Any]) -> Tensor:
     third = y / HEIGHT
     second = x - third / 2
     probs = torch.stack([1 - second - third, second, third], -1).reshape(-1, SIMPLEX)
-    outside = (probs < -1e-9).any(-1)
-    kept = probs.clamp(min=EDGE)
-    value = loss.fn(**_rows(loss, kept / kept.sum(-1, keepdim=True), handles), **params)
-    return value.masked_fill(outside, torch.nan).reshape(SIDE, SIDE)
+    inside = (probs >= -RIM).all(-1)
+    kept = probs[inside].clamp(min=EDGE)
+    return inside, kept / kept.sum(-1, keepdim=True)
+
+
+INSIDE, GRID = _grid()
+
+
+def _surface(loss: Loss, handles: Values, params: Mapping[str, Any]) -> Tensor:
+    values = torch.full((SIDE * SIDE,), torch.nan, dtype=torch.float64)
+    values[INSIDE] = loss.fn(**_rows(loss, GRID, handles), **params)
+    return values.reshape(SIDE, SIDE)
 
 
 def _arrows(loss: Loss, handles: Values, params: Mapping[str, Any]) -> Tensor:
@@ -245,6 +335,8 @@ CLASSES_SCENE = Scene(
         Handle("label", "Label", 1, MOST, 1, 2, whole=True),
         MORE,
         WEIGHTS,
+        SOFT,
+        LABELS,
     ),
     input_kinds=("classes",),
     view_names=("bars", "surface", "arrows", "batch", "formula", "proof"),
@@ -256,8 +348,10 @@ CLASSES_SCENE = Scene(
         "temperature": Number("Logits are divided by it: high ones even p out.", 1.0, 0.1, 10.0, "log"),
         "twice": Flag("Softmax twice, a mistake: probabilities are fed where logits belong.", False),
         "batch": Flag("Show a batch of four rows, and what each adds to the mean and its gradient.", False),
+        "reduction": Choice("What is made of the batch's values.", "mean", ("mean", "sum", "none")),
         "rate": RATE,
         "arrows": ARROWS,
     },
     step=step,
+    drawn=drawn,
 )

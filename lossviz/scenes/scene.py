@@ -45,7 +45,7 @@ class Handle:
 class Series:
     """Several draggable numbers of one kind: the cells of a grid, the coordinates of points.
 
-    There may be ``fewest`` to ``most`` of them; where both are 0, as many as in ``default``.
+    There may be ``fewest`` to ``most`` of them; where one is 0, as many as in ``default`` stands for it.
     """
 
     name: str
@@ -62,10 +62,11 @@ class Series:
         """Return ``value`` as a list of floats, or raise ``ValueError`` naming it and what is allowed."""
         fewest, most = self.fewest or len(self.default), self.most or len(self.default)
         count = str(fewest) if fewest == most else f"{fewest} to {most}"
-        entries = list(cast("Sequence[object]", value)) if isinstance(value, list | tuple) else []
+        several = isinstance(value, list | tuple)
+        entries = list(cast("Sequence[object]", value)) if several else []
         good = [entry for entry in entries if isinstance(entry, int | float) and not isinstance(entry, bool)]
         inside = [float(entry) for entry in good if self.low <= entry <= self.high and not (self.whole and entry % 1)]
-        if len(inside) < len(entries) or not fewest <= len(inside) <= most:
+        if not several or len(inside) < len(entries) or not fewest <= len(inside) <= most:
             allowed = f"{count} {'whole ' if self.whole else ''}numbers from {self.low:g} to {self.high:g}"
             raise ValueError(f"Handle {self.name} is {reprlib.repr(cast('object', value))}; allowed: {allowed}.")
         return inside
@@ -128,6 +129,11 @@ def stepped(handle: Handle | Series, value: float, slope: float, rate: float) ->
     return min(handle.high, max(handle.low, value - rate * slope))
 
 
+def as_listed(handles: Values, loss: Loss) -> Loss:
+    """The loss of the catalogue itself, whatever the handles."""
+    return loss
+
+
 Params = Mapping[str, Mapping[str, Any]]
 """Hyperparameters by loss key, then by name; what is left out has its default."""
 
@@ -154,6 +160,7 @@ class Scene:
         own: by key the losses that it makes from its handles; it draws them before those of the catalogue.
         start: parameters that a newcomer finds, by loss and name, where a loss's own default shows little here.
         paired: names of series that always have as many entries as one another, such as the coordinates of points.
+        drawn: what it makes of a loss of the catalogue at these handles: formula, code and ``inputs`` belong to it.
     """
 
     key: str
@@ -171,6 +178,7 @@ class Scene:
     own: Mapping[str, Callable[[Values], Loss]] = field(default_factory=dict[str, Callable[[Values], Loss]])
     start: Params = field(default_factory=dict[str, Mapping[str, Any]])
     paired: tuple[tuple[str, ...], ...] = ()
+    drawn: Callable[[Values, Loss], Loss] = as_listed
 
     @property
     def most(self) -> int:

@@ -117,7 +117,8 @@ MOST_TEXT = 2000
 def _text(value: object) -> str:
     """A handle's or option's value as `_value` reads it: numbers with twelve digits, several with commas between."""
     if isinstance(value, list):
-        return ",".join(map(_text, cast("list[object]", value)))
+        entries = ",".join(map(_text, cast("list[object]", value)))
+        return entries if "," in entries else f"[{entries}]"
     if isinstance(value, str):
         return value
     return f"{value:.12g}" if isinstance(value, float) else json.dumps(value)

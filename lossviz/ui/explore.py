@@ -116,7 +116,7 @@ def _data(state: State) -> dict[str, Any]:
         "scene": scene.key,
         "losses": [
             *({**_loss(loss), "params": {}, "own": True} for loss in scene.made(state.handles)),
-            *(_loss(loss) for loss in state.losses),
+            *(_loss(scene.drawn(state.handles, loss)) for loss in state.losses),
         ],
         "dashes": DASHES,
         "handleSpecs": [_handle(handle) for handle in scene.handles],

@@ -7,9 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
-from lossviz import get
-from lossviz.scenes import get_scene
-from tests.browser.stage import READ, centre, check_numbers, drag, handles, query, ready, settle
+from tests.browser.stage import centre, check_numbers, drag, handles, ready, settle
 
 REGRESSION = "/explore?scene=regression&loss=huber,mse,mae,quantile&huber.delta=2.5&quantile.q=0.8"
 PARAMS: dict[str, dict[str, Any]] = {"huber": {"delta": 2.5}, "quantile": {"q": 0.8}}
@@ -94,93 +92,6 @@ def test_logits_point_and_label_obey_mouse_and_keyboard(open_page: Open):
         assert handles(page)[name] == value
         settle(page)
         check_numbers(page, "classes", FOCAL)
-
-
-def check_classes(page: Page, **options: Any) -> dict[str, Any]:
-    """Compare what the scene of several classes shows with torch at its handles; returns the handles held."""
-    scene = get_scene("classes")
-    held = handles(page)
-    more = list(scene.parse_handles({})["more"])
-    for name, value in held.items():
-        if name.startswith("more."):
-            more[int(name.removeprefix("more."))] = value
-    values = {name: value for name, value in held.items() if "." not in name}
-    values = scene.parse_handles({**values, "more": more, **options})
-    focus = get("cross_entropy")
-    frame = scene.views([focus, get("softmax_focal")], values, FOCAL, [f"batch:{focus.key}"])
-    for output in page.evaluate(READ)["outputs"]:
-        expected = frame.numbers[output["loss"]][output["name"]]
-        assert float(output["value"]) == pytest.approx(expected, rel=1e-9, abs=1e-12), (output, values)
-    exact = "o => [o.name, Number(o.dataset.value)]"
-    shown = dict(page.eval_on_selector_all("output[name^='p.'], output[name=corner]", f"all => all.map({exact})"))
-    numbers = frame.numbers[focus.key]
-    assert shown == pytest.approx({name: numbers[name] for name in numbers if name.startswith(("p.", "corner"))})
-    if values["batch"]:
-        shown = dict(page.eval_on_selector_all("output[name^='batch.']", f"all => all.map({exact})"))
-        rows = frame.told["batch"]["rows"]
-        expected = {f"batch.{i}.{name}": row[name] for i, row in enumerate(rows) for name in ("loss", "part")}
-        for i, row in enumerate(rows):
-            expected |= {f"batch.{i}.gradient.{k + 1}": slope for k, slope in enumerate(row["gradient"])}
-        assert shown == pytest.approx(expected, rel=1e-9, abs=1e-12)
-    return values
-
-
-def test_ten_classes_fed_twice_obey_mouse_and_keyboard_and_have_a_floor(open_page: Open):
-    options: dict[str, Any] = {"classes": 10, "twice": True, "temperature": 2.0, "batch": True}
-    page = open_page(CLASSES + "&classes=10&twice=true&temperature=2&batch=true&label=4")
-    ready(page)
-    assert page.locator("[data-handle=p]").count() == 0
-    start = check_classes(page, **options)
-    floor = page.locator(".lv-classes-floor output")
-    assert floor.inner_text() == "1.461"
-    for name, dx in (("z2", 50), ("more.0", -40), ("more.6", 60)):
-        before = handles(page)
-        drag(page, name, dx)
-        after = handles(page)
-        assert {other for other in after if after[other] != before[other]} == {name}
-        check_classes(page, **options)
-    _, y = centre(page, '[data-handle="label"]')
-    drag(page, "label", 0, centre(page, '[data-handle="more.5"]')[1] - y)
-    assert handles(page)["label"] == 9 != start["label"]
-    check_classes(page, **options)
-    page.locator('[data-handle="label"]').focus()
-    page.keyboard.press("End")
-    assert handles(page)["label"] == 10
-    page.locator('[data-handle="more.6"]').focus()
-    page.keyboard.press("Home")
-    assert handles(page)["more.6"] == -8
-    settle(page)
-    page.locator('[data-handle="weights.1"]').evaluate(
-        "e => { e.value = 4; for (const name of ['input', 'change']) e.dispatchEvent(new Event(name)); }"
-    )
-    page.wait_for_function("new URLSearchParams(location.search).get('weights')?.startsWith('1,4,1')")
-    settle(page)
-    weights = [1.0, 4.0, *[1.0] * 8]
-    held = check_classes(page, **options, weights=weights)
-    page.reload()
-    ready(page)
-    assert check_classes(page, **options, weights=weights) == held
-
-
-def test_the_number_of_classes_changes_the_picture_and_a_label_beyond_is_said(open_page: Open):
-    page = open_page(CLASSES + "&label=3")
-    ready(page)
-    assert page.locator("[data-handle=p]").count() == 1
-    count = page.locator(".lv-options input[type=number]").first
-    count.fill("2")
-    count.press("Enter")
-    page.wait_for_selector(".lv-classes-ladder")
-    page.wait_for_function("document.querySelector('[data-note=cross_entropy]').textContent")
-    assert page.inner_text("[data-note=cross_entropy]").startswith(
-        "The label is class 3 of 2 classes; allowed: 1 to 2."
-    )
-    count = page.locator(".lv-options input[type=number]").first
-    count.fill("5")
-    count.press("Enter")
-    page.wait_for_selector("[data-handle='more.1']", state="attached")
-    settle(page)
-    check_classes(page, classes=5)
-    assert query(page)["classes"] == "5"
 
 
 KEYS = [("ArrowRight", 0.1), ("ArrowLeft", -0.1), ("ArrowUp", 0.1), ("Shift+ArrowRight", 1.0), ("PageDown", -1.0)]

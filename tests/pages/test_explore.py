@@ -122,7 +122,19 @@ def test_a_library_without_the_loss_says_so(visit: Visit):
 
 def test_outside_the_domain_there_is_no_program_but_a_sentence(visit: Visit):
     page = visit("explore", loss="msle", pred="-1")
-    assert not page.code and "pred at (0,) is -1, allowed: 0 or more" in page.tabs[0].info[0].value
+    (said_once,) = page.info
+    assert not page.code and not page.tabs and "pred at (0,) is -1, allowed: 0 or more" in said_once.value
+    page = visit("explore", scene="classes", label="5")
+    (said_once,) = page.info
+    assert not page.code and not page.tabs and "target at (0,) is 4, allowed: 0 to 2" in said_once.value
+
+
+def test_the_program_is_that_of_a_soft_label(visit: Visit):
+    page = visit("explore", scene="classes", soft="0.2,0.5,0.3")
+    assert "F.cross_entropy(pred, target, weight=weight)" in page.code[0].value
+    assert "target = torch.tensor([[0.2, 0.5, 0.3]], dtype=torch.float64)" in page.code[0].value
+    page = visit("explore", scene="classes", soft="0.2,0.5,0.3", loss="softmax_focal")
+    assert "expected = expected + shares[index] * loss" in page.code[0].value
 
 
 def test_a_typed_formula_is_a_program_and_needs_no_other_loss(visit: Visit):

@@ -1,5 +1,6 @@
 // Several classes: logits on their tracks, gradients as bars; with three, probabilities on the simplex and the label at a
-// corner, with any other number a ladder of tracks and probabilities in its place.
+// corner, with any other number a ladder of tracks and probabilities in its place. A soft label lies anywhere on the
+// simplex, and has a disc for each class beside that class's probability.
 
 import { Batch } from "./batch.js";
 import { card } from "./cards.js";
@@ -7,6 +8,7 @@ import { clamp, digits, fill, h } from "./dom.js";
 import { plane, slider } from "./handles.js";
 import { LossMap } from "./map.js";
 import { Picture, rows } from "./plots.js";
+import { asShares, labelChoice, sharesOf, withShare } from "./softlabel.js";
 
 const HEIGHT = Math.sqrt(3) / 2;
 const CORNERS = [[0, 0], [1, 0], [0.5, HEIGHT]];
@@ -15,8 +17,10 @@ const SIDE = 81;
 const ARROW_REACH = 0.3;
 const LOGITS = ["z1", "z2", "z3"];
 const TRACK = { top: 44, gap: 62, left: 84, right: 30 };
+const SOFT_TRACK = { gap: 96, top: 0.34, below: 0.42 };
 const LADDER = { left: 130, right: 44, label: 28 };
-const SHARES = 0.34;
+const SOFT_LADDER = { left: 74, right: 40 };
+const SHARES = { part: 0.34, softPart: 0.5, right: 14, words: 74 };
 
 export function create(tools) {
   return new Classes(tools);
@@ -25,10 +29,10 @@ export function create(tools) {
 /** Where a probability vector lies in the picture, and back: barycentric coordinates. */
 const toPlane = ([, second, third]) => [second + third / 2, third * HEIGHT];
 
-function fromPlane(x, y) {
+function fromPlane(x, y, smallest = SMALLEST) {
   const third = y / HEIGHT;
   const second = x - third / 2;
-  const kept = [1 - second - third, second, third].map((p) => Math.max(SMALLEST, p));
+  const kept = [1 - second - third, second, third].map((p) => Math.max(smallest, p));
   const sum = kept.reduce((a, b) => a + b);
   return kept.map((p) => p / sum);
 }
@@ -39,6 +43,7 @@ class Classes {
     const { data } = stage;
     const { text, figures } = data;
     this.count = data.count;
+    this.soft = data.soft;
     const three = this.count === CORNERS.length;
     const x = Float64Array.from({ length: SIDE }, (_, i) => i / (SIDE - 1));
     this.map = new LossMap({
@@ -48,19 +53,21 @@ class Classes {
       contour: figures.simplex,
       surface: figures.surface,
       grid: { x, y: x.map((v) => v * HEIGHT) },
-      key: (handles) => [handles.label, handles.arrows, handles.temperature, handles.twice, handles.weights],
+      key: (handles) => [handles.label, handles.soft, handles.arrows, handles.temperature, handles.twice, handles.weights],
       views: ["surface", "arrows"],
     });
     this.simplex = this.map.contour;
-    const logits = card(three ? "lv-small lv-logits" : "lv-main lv-classes-ladder", three ? text.logits : text.ladder);
+    const logits = card(three ? "lv-small lv-logits" : "lv-main lv-classes-ladder", this.soft ? text.logitsSoft : three ? text.logits : text.ladder);
     logits.plot.remove();
     const bars = card("lv-small lv-bars", text.bars);
     this.logits = logits;
     this.batch = new Batch(stage);
     this.floor = h("p", { class: "lv-classes-floor", hidden: true });
-    (three ? this.map : logits).frame.before(this.floor);
+    const choice = labelChoice(stage, this.count);
+    (three ? this.map : logits).frame.before(choice.element, this.floor);
     this.board = pictures;
     pictures.classList.add("lv-classes");
+    pictures.classList.toggle("lv-classes-soft", this.soft);
     pictures.append(...(three ? [this.map.element] : []), logits.element, bars.element, this.batch.element);
     this.bars = new Picture(Plotly, bars.plot, figures.bars);
     this.pictures = [this.bars, ...(three ? this.map.pictures : [])];
@@ -75,14 +82,40 @@ class Classes {
     this.handles();
     this.map.frame.addEventListener("dblclick", () => this.fit());
     bars.frame.addEventListener("dblclick", () => this.fit());
+    choice.shown();
+  }
+
+  /** Whether the label is still of the kind that this was built for; if not, the page is about to build it anew. */
+  fits({ soft }) {
+    return soft.length > 0 === this.soft;
   }
 
   /** The logits' tracks: a few of them in a card of their own, or all over the ladder. */
   track(i) {
-    if (this.count === CORNERS.length) return { ...TRACK, top: TRACK.top + i * TRACK.gap, width: this.logits.frame.clientWidth - TRACK.left - TRACK.right };
     const { clientWidth, clientHeight } = this.logits.frame;
-    const width = clientWidth * (1 - SHARES) - LADDER.left - LADDER.right;
-    return { left: LADDER.left, width, top: ((i + 0.5) * clientHeight) / this.count };
+    if (this.count === CORNERS.length) {
+      const gap = this.soft ? this.softGap() : TRACK.gap;
+      const top = this.soft ? gap * SOFT_TRACK.top : TRACK.top;
+      return { left: TRACK.left, width: clientWidth - TRACK.left - TRACK.right, top: top + i * gap };
+    }
+    const { left, right } = this.soft ? SOFT_LADDER : LADDER;
+    return { left, width: this.sharesFrom() - left - right, top: ((i + 0.5) * clientHeight) / this.count };
+  }
+
+  softGap() {
+    return Math.min(SOFT_TRACK.gap, this.logits.frame.clientHeight / this.count);
+  }
+
+  /** Where probabilities and shares of the label are drawn: under the logit, or beside it on the ladder. */
+  shareTrack(i) {
+    const track = this.track(i);
+    if (this.count === CORNERS.length) return { ...track, top: track.top + this.softGap() * SOFT_TRACK.below };
+    const left = this.sharesFrom();
+    return { left, width: this.logits.frame.clientWidth - left - SHARES.right - SHARES.words, top: track.top };
+  }
+
+  sharesFrom() {
+    return this.logits.frame.clientWidth * (1 - (this.soft ? SHARES.softPart : SHARES.part));
   }
 
   handles() {
@@ -117,28 +150,13 @@ class Classes {
         end,
       });
     });
-    const spec = { ...specs.label, high: this.count };
-    const label = { spec, className: "lv-target", move: (_, value) => this.move({ label: value }), end };
-    if (!three) {
-      this.shares = this.outputs.map((output) => h("span", { class: "lv-classes-share" }, h("i"), output));
+    if (!three || this.soft) {
+      this.shares = this.outputs.map((output) => h("span", { class: "lv-classes-share" }, h("i"), three ? null : output));
       this.logits.overlay.append(...this.shares);
-      this.label = slider({
-        ...label,
-        area: this.logits.overlay,
-        place: (value) => [LADDER.label, this.track(value - 1).top],
-        unplace: (_, top) => Math.floor((top / this.logits.frame.clientHeight) * this.count) + 1,
-      });
-      return;
     }
-    this.label = slider({
-      ...label,
-      area: this.map.overlay,
-      place: (value) => this.simplex.place(...CORNERS[value - 1]),
-      unplace: (left, top) => {
-        const far = CORNERS.map((corner) => Math.hypot(...this.simplex.place(...corner).map((v, i) => v - [left, top][i])));
-        return far.indexOf(Math.min(...far)) + 1;
-      },
-    });
+    if (this.soft) this.softHandles(end);
+    else this.label = this.labelHandle(specs.label, end);
+    if (!three) return;
     const axis = (name, label, most) => ({ name, label, low: 0, high: most, step: 0.02, default: 0 });
     this.point = plane({
       area: this.map.overlay,
@@ -153,6 +171,78 @@ class Classes {
     });
     this.names = CORNERS.map((_, i) => h("span", { class: "lv-corner" }, fill(data.text.aClass, { k: i + 1 })));
     this.map.overlay.append(...this.names);
+  }
+
+  /** The label as one class: at a corner, or beside the ladder. */
+  labelHandle(spec, end) {
+    const label = { spec: { ...spec, high: this.count }, className: "lv-target", move: (_, value) => this.move({ label: value }), end };
+    if (this.count === CORNERS.length) {
+      const place = (value) => this.simplex.place(...CORNERS[value - 1]);
+      const far = (left, top) => CORNERS.map((_, i) => Math.hypot(...place(i + 1).map((v, j) => v - [left, top][j])));
+      return slider({
+        ...label,
+        area: this.map.overlay,
+        place,
+        unplace: (left, top) => far(left, top).indexOf(Math.min(...far(left, top))) + 1,
+      });
+    }
+    return slider({
+      ...label,
+      area: this.logits.overlay,
+      place: (value) => [LADDER.label, this.track(value - 1).top],
+      unplace: (_, top) => Math.floor((top / this.logits.frame.clientHeight) * this.count) + 1,
+    });
+  }
+
+  /** The label as shares: a disc for each class, and with three a point on the simplex. */
+  softHandles(end) {
+    const { text, handleSpecs } = this.stage.data;
+    const { low, high, step } = handleSpecs.find(({ name }) => name === "soft");
+    this.softOutputs = this.shares.map((share, i) => {
+      const output = h("output", { class: "lv-classes-y", name: `y.${i + 1}`, "data-value": "" });
+      share.append(output);
+      return output;
+    });
+    this.softSliders = this.shares.map((_, i) =>
+      slider({
+        area: this.logits.overlay,
+        spec: { name: `soft.${i}`, label: fill(text.aShare, { k: i + 1 }), low, high, step, default: low },
+        className: "lv-target",
+        place: (value) => {
+          const { left, width, top } = this.shareTrack(i);
+          return [left + value * width, top];
+        },
+        unplace: (at) => {
+          const { left, width } = this.shareTrack(i);
+          return (at - left) / width;
+        },
+        move: (_, value) => this.move({ soft: this.withShare(i, value) }),
+        end,
+      }),
+    );
+    if (this.count !== CORNERS.length) return;
+    const axis = (name, label, most) => ({ name, label, low, high: most, step, default: low });
+    this.softPoint = plane({
+      area: this.map.overlay,
+      name: "soft",
+      label: text.softPoint,
+      className: "lv-target",
+      specs: [axis("x", text.pointX, 1), axis("y", text.pointY, HEIGHT)],
+      place: (x, y) => this.simplex.place(x, y),
+      unplace: (left, top) => this.simplex.unplace(left, top),
+      move: ([x, y]) => this.move({ soft: asShares(fromPlane(x, y, 0)) }),
+      end,
+    });
+  }
+
+  /** Who takes a disc to the end and back finds the others as they were: they are shared out as before its first move. */
+  withShare(i, value) {
+    const { soft } = this.stage.handles;
+    if (this.moved?.disc !== i || soft.join() !== this.moved.soft.join()) {
+      this.moved = { disc: i, start: sharesOf(this.stage.handles, this.count) ?? Array(this.count).fill(0) };
+    }
+    this.moved.soft = withShare(this.moved.start, i, value);
+    return this.moved.soft;
   }
 
   /** The logits by position, and handles with some of them replaced. */
@@ -189,17 +279,24 @@ class Classes {
   }
 
   place() {
-    if (!this.label) return;
+    if (!this.sliders) return;
     const { handles } = this.stage;
+    const labelled = (i) => !this.soft && handles.label === i + 1;
     this.rungs.forEach((rung, i) => {
       const { left, width, top } = this.track(i);
       rung.style.cssText = `top: ${top}px; left: ${left}px; width: ${width}px`;
-      rung.classList.toggle("lv-classes-labelled", handles.label === i + 1);
+      rung.classList.toggle("lv-classes-labelled", labelled(i));
     });
     this.held().forEach((value, i) => this.sliders[i]?.set(value));
-    this.label.element.hidden = handles.label > this.count;
-    if (!this.label.element.hidden) this.label.set(handles.label);
-    if (!this.point) return this.placeShares();
+    this.placeLabel(handles);
+    this.shares?.forEach((share, i) => {
+      const { left, width, top } = this.shareTrack(i);
+      share.style.top = `${top}px`;
+      share.style.left = `${left}px`;
+      share.style.setProperty("--room", `${width}px`);
+      share.classList.toggle("lv-classes-labelled", labelled(i));
+    });
+    if (!this.point) return;
     this.names.forEach((name, i) => {
       const [left, top] = this.simplex.place(...CORNERS[i]);
       name.style.transform = `translate(-50%, ${i === 2 ? "-200%" : "80%"}) translate(${left}px, ${top}px)`;
@@ -208,13 +305,17 @@ class Classes {
     if (at) this.point.set(at);
   }
 
-  placeShares() {
-    const { clientWidth } = this.logits.frame;
-    this.shares.forEach((share, i) => {
-      share.style.top = `${this.track(i).top}px`;
-      share.style.left = `${clientWidth * (1 - SHARES)}px`;
-      share.classList.toggle("lv-classes-labelled", this.stage.handles.label === i + 1);
-    });
+  placeLabel(handles) {
+    if (this.label) {
+      this.label.element.hidden = handles.label > this.count;
+      if (!this.label.element.hidden) this.label.set(handles.label);
+      return;
+    }
+    const shares = sharesOf(handles, this.count);
+    this.softSliders.forEach((handle, i) => handle.set(shares?.[i] ?? 0));
+    if (!this.softPoint) return;
+    this.softPoint.element.hidden = !shares;
+    if (shares) this.softPoint.set(toPlane(shares));
   }
 
   sync() {
@@ -226,6 +327,7 @@ class Classes {
 
   wanted() {
     const { focus, handles } = this.stage;
+    if (!this.fits(handles)) return ["bars"];
     return ["bars", `formula:${focus}`, ...(this.point ? this.map.wanted() : []), ...(handles.batch ? [`batch:${focus}`] : [])];
   }
 
@@ -233,7 +335,7 @@ class Classes {
     const { focus } = this.stage;
     const probs = Array.from(frame.arrays.probs.values);
     // With another number of classes the page is about to build this scene anew.
-    if (probs.length !== this.count) return;
+    if (probs.length !== this.count || !this.fits(frame.handles)) return;
     this.shown = toPlane(probs);
     if (!this.stage.held) this.follows = undefined;
     this.outputs.forEach((output, i) => {
@@ -242,6 +344,12 @@ class Classes {
       output.dataset.value = String(exact);
       output.dataset.seq = frame.seq;
       this.shares?.[i].style.setProperty("--share", exact);
+    });
+    this.softOutputs?.forEach((output, i) => {
+      const exact = frame.told.soft[i];
+      output.textContent = exact.toFixed(3);
+      output.dataset.value = String(exact);
+      output.dataset.seq = frame.seq;
     });
     this.drawFloor(frame);
     this.batch.draw(frame);
@@ -268,7 +376,7 @@ class Classes {
     this.floor.hidden = floor == null;
     if (this.floor.hidden) return;
     const name = data.losses.find(({ key }) => key === focus).name;
-    const [before, after] = fill(data.text.floor, { name, floor: "\n" }).split("\n");
+    const [before, after] = fill(this.soft ? data.text.floorSoft : data.text.floor, { name, floor: "\n" }).split("\n");
     this.floor.replaceChildren(before, h("output", { name: "corner", "data-value": String(floor), "data-seq": frame.seq }, digits(floor)), after);
   }
 
@@ -292,15 +400,17 @@ class Classes {
       return fill(data.text.sentence, { name: loss.name, loss: digits(numbers.loss), gradient });
     });
     const probs = Array.from(frame.arrays.probs.values, (p) => p.toFixed(3)).join(", ");
-    return `${fill(data.text.position, { probs, label: frame.handles.label })} ${parts.join(" ")}`;
+    const label = frame.told.soft ? fill(data.text.softly, { shares: frame.told.soft.map((y) => y.toFixed(3)).join(", ") }) : fill(data.text.surely, { label: frame.handles.label });
+    return `${fill(data.text.position, { probs })} ${label} ${parts.join(" ")}`;
   }
 
   table(frame) {
     const { losses, text } = this.stage.data;
     const bars = rows(frame.arrays.bars);
-    const head = [text.aClassHead, text.logit, text.probability, ...losses.map((loss) => `${loss.name}: ${text.slope}`)];
+    const { soft } = frame.told;
+    const head = [text.aClassHead, text.logit, text.probability, ...(soft ? [text.share] : []), ...losses.map((loss) => `${loss.name}: ${text.slope}`)];
     const logits = [...LOGITS.map((name) => frame.handles[name]), ...frame.handles.more];
-    const body = this.rungs.map((_, i) => [fill(text.aClass, { k: i + 1 }), logits[i], frame.arrays.probs.values[i], ...bars.map((bar) => bar[i])]);
+    const body = this.rungs.map((_, i) => [fill(text.aClass, { k: i + 1 }), logits[i], frame.arrays.probs.values[i], ...(soft ? [soft[i]] : []), ...bars.map((bar) => bar[i])]);
     return { head, body };
   }
 

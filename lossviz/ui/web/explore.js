@@ -285,11 +285,11 @@ class Stage {
     return [h("button", { class: "lv-button", type: "button", title: text.stepHelp, "data-step": true, onclick: () => this.step() }, text.step), this.playButton];
   }
 
-  /** The scene's own choices: they are handles that no finger holds. */
+  /** The scene's own choices, handles that no finger holds; for those that are `placed` it has a place of its own. */
   options() {
     const { options, text } = this.data;
     if (!Object.keys(options).length) return null;
-    const controls = Object.entries(options).map(([name, option]) => {
+    const controls = Object.entries(options).filter(([name]) => !this.data.placed?.includes(name)).map(([name, option]) => {
       const write = (value, done) => {
         this.handles[name] = value;
         this.sync();
