@@ -153,9 +153,9 @@ def evaluate(node: Node, names: Mapping[str, Tensor]) -> Tensor:
     """
     match node:
         case Number(value):
-            return next(iter(names.values())).new_tensor(value)
+            return _like(names, value)
         case Name(name):
-            return names[name] if name in names else next(iter(names.values())).new_tensor(CONSTANTS[name])
+            return names[name] if name in names else _like(names, CONSTANTS[name])
         case Apply("**", (base, Number(value))):
             # As PyTorch's programs write it: a square is then a product, exact and many times as fast.
             return torch.pow(evaluate(base, names), value)
@@ -163,6 +163,11 @@ def evaluate(node: Node, names: Mapping[str, Tensor]) -> Tensor:
             values = [evaluate(argument, names) for argument in arguments]
             compute = _WAYS[op].compute if op in _WAYS else _OPERATORS.get(op) or _COMPARISONS[op]
             return compute(*values)
+
+
+def _like(names: Mapping[str, Tensor], value: float) -> Tensor:
+    # Filled on the device: nothing has to be copied to it.
+    return next(iter(names.values())).new_full((), value)
 
 
 # --- tree to PyTorch
@@ -306,11 +311,13 @@ class _Fn:
 
     def __call__(self, /, *, pred: Tensor, target: Tensor, **params: float) -> Tensor:
         alone = {"pred": pred[..., None], "target": target[..., None]}
-        given = {name: pred.new_tensor(value) for name, value in params.items()}
+        given = {name: pred.new_full((), value) for name, value in params.items()}
         value = evaluate(self.formula.root, {**alone, **given})
-        # A constant, or a condition of the prediction, has the prediction's shape too, and the slope 0.
-        always = torch.ones_like(alone["pred"], dtype=torch.bool)
-        return torch.where(always, value, alone["pred"]).squeeze(-1)
+        if pred.requires_grad and not value.requires_grad:
+            # A condition of the prediction has a slope too: 0.
+            always = torch.ones_like(value, dtype=torch.bool)
+            value = torch.where(always, value, alone["pred"])
+        return value.squeeze(-1)
 
     def check(self, inputs: Inputs, params: Params) -> None:
         pred, target = inputs["pred"], inputs["target"]
