@@ -105,8 +105,10 @@ def _pairs(classes: str) -> tuple[Chosen, Chosen, Chosen]:
 
 
 def _distances(points: Tensor) -> Tensor:
-    # Euclidean, written so that equal points have distance 0 and a batch of positions can be mapped over.
-    return (points[:, None] - points).square().sum(-1).sqrt()
+    # Euclidean, written so that equal points have distance 0 and a batch of positions can be mapped over. A sum over an
+    # axis of two would take longer than all of this.
+    x, y = points.unbind(-1)
+    return ((x[:, None] - x).square() + (y[:, None] - y).square()).sqrt()
 
 
 def _triplets(points: Tensor, classes: str, miner: str) -> Chosen:
@@ -124,9 +126,9 @@ def _triplets(points: Tensor, classes: str, miner: str) -> Chosen:
         return anchors, farthest, distance.where(~same, torch.inf).argmin(-1)
     anchor, positive = torch.nonzero(own).unbind(-1)
     limit = distance[anchor, positive]
-    others = distance[anchor].where(~same[anchor], torch.nan)
-    beyond = others.where(others > limit[:, None], torch.inf)
-    farthest = others.nan_to_num(nan=-torch.inf).argmax(-1)
+    others, apart = distance[anchor], ~same[anchor]
+    beyond = others.where(apart & (others > limit[:, None]), torch.inf)
+    farthest = others.where(apart, -torch.inf).argmax(-1)
     return anchor, positive, torch.where(beyond.amin(-1).isinf(), farthest, beyond.argmin(-1))
 
 

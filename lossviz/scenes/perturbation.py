@@ -26,16 +26,15 @@ or the loss whose attack ends there, as the option ``map`` says; and by how much
 
 import json
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from lossviz.losses import get, value_and_grad
+from lossviz.losses import get
 from lossviz.losses.entry import Choice, Loss, Model, Number
-from lossviz.losses.proof import Proof, prove
+from lossviz.losses.proof import STEP, Proof, prove
 from lossviz.scenes import digitnet, toynet
 from lossviz.scenes.scene import ARROWS, RATE, Frame, Handle, Params, Scene, Values, line_values, stepped
 
@@ -46,10 +45,14 @@ LABEL = Handle("label", "Label", 1, toynet.CLASSES, 1, 1, whole=True)
 PLANE_REACH = 2.0
 ALONG = Handle("along", "Along the attack", -PLANE_REACH, PLANE_REACH, 0.1, 0.0)
 ACROSS = Handle("across", "Across it, in a random direction", -PLANE_REACH, PLANE_REACH, 0.1, 1.0)
-PLANE_SIDE = 41
-WAYS = torch.linspace(-PLANE_REACH, PLANE_REACH, PLANE_SIDE, dtype=torch.float64)
+PLANE_SIDE = 31
+WAYS = PLANE_REACH * (torch.arange(PLANE_SIDE, dtype=torch.float64) / (PLANE_SIDE // 2) - 1)
+AROUND = torch.cartesian_prod(WAYS, WAYS).flip(-1)
+HERE = len(AROUND) // 2
+"""The place in the middle of the plane, which is the digit itself."""
 SIDE = 51
 GRID = torch.arange(SIDE, dtype=torch.float64) / (SIDE - 1)
+PLACES = torch.cartesian_prod(GRID, GRID).flip(-1)
 FIRST_DIRECTION = (0.6, -0.8)
 """Where the power iteration of VAT begins."""
 
@@ -57,7 +60,7 @@ FIRST_DIRECTION = (0.6, -0.8)
 def inputs(handles: Values, loss: Loss) -> dict[str, Any]:
     """Return the network with the input ``(1, 2)`` and what else the loss takes, or the logits of both inputs."""
     x = _input(handles)
-    return _inputs(loss, x, _path(loss, x, handles, {})[-1:] if loss.outputs is None else x, handles)
+    return _inputs(loss, x, _climb(loss, handles, {})[0][-1:] if loss.outputs is None else x, handles)
 
 
 def _input(handles: Values) -> Tensor:
@@ -95,18 +98,29 @@ def _attacked(loss: Loss, x: Tensor, handles: Values, params: Mapping[str, Any],
     return x + made["r_adv"] if "r_adv" in made else made["x_adv"]
 
 
-def _path(loss: Loss, x: Tensor, handles: Values, params: Mapping[str, Any]) -> Tensor:
-    """Where the attack on the one row of ``x`` has been, ``(M, 2)``: it asks the network there for its slope."""
-    net = toynet.network()
+def _climb(loss: Loss, handles: Values, params: Mapping[str, Any]) -> tuple[Tensor, Tensor, Tensor]:
+    """Where the attack has been, ``(M, 2)``, the network's logits there and the cross-entropies, ``(M,)``."""
+    attack, chosen = _attack(loss, handles, params)
+    return _climbed(attack.key, json.dumps(chosen), handles["x1"], handles["x2"], int(handles["label"]))
+
+
+@lru_cache(64)
+def _climbed(key: str, params: str, x1: float, x2: float, label: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The same for every loss that is given this attack: what takes longest here is asking the network for slopes."""
+    handles = {"x1": x1, "x2": x2, "label": label}
+    attack, net, x = get(key), toynet.network(), _input(handles)
     seen: list[Tensor] = []
 
     def watched(at: Tensor) -> Tensor:
         seen.append(at.detach().clone())
         return net(at)
 
-    end = _attacked(loss, x, handles, params, watched)
+    end = _attacked(attack, x, handles, json.loads(params), watched)
     # VAT asks for answers next to the input only, to find a direction.
-    return torch.cat([x, end] if loss.input_kind == "model_directions" else [*(seen or [x]), end])
+    path = torch.cat([x, end] if attack.input_kind == "model_directions" else [*(seen or [x]), end])
+    with torch.no_grad():
+        logits: Tensor = net(path)
+    return path, logits, _cross_entropy(logits, _target(handles, len(path)))
 
 
 def _cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
@@ -115,14 +129,15 @@ def _cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     return loss.fn(pred=logits, target=target, weight=weight, **loss.resolve())
 
 
-def _digit(frame: Frame, loss: Loss, handles: Values, params: Mapping[str, Any]) -> None:
+def _digit(frame: Frame, loss: Loss, handles: Values, params: Mapping[str, Any], wanted: Sequence[str]) -> None:
     """The same attack on a picture of a digit, whose label is the digit it shows."""
+    if f"digit:{loss.key}" not in wanted:
+        return
     every = _digit_inputs(handles["digit"])
     x, target, attacked = every["x"], every["target"], _attacked_digit(loss, handles, params)
     with torch.no_grad():
         logits: Tensor = every["model"](torch.cat([x, attacked]))
-    every |= {"clean": logits[:1], "adv": logits[1:]}
-    value, _ = value_and_grad(loss, {name: every[name] for name in loss.inputs}, params)
+    value = _of_answers(loss, logits[:1], logits[1:], target, params)
     clean, after = _cross_entropy(logits, target.expand(2))
     frame.arrays[f"digit:{loss.key}"] = torch.cat([x, attacked - x, attacked])
     frame.numbers[loss.key] |= {
@@ -134,6 +149,7 @@ def _digit(frame: Frame, loss: Loss, handles: Values, params: Mapping[str, Any])
     }
 
 
+@lru_cache(8)
 def _digit_inputs(at: int) -> dict[str, Any]:
     """Whatever an attack takes, of the digit ``at``."""
     images, labels = digitnet.digits()
@@ -174,10 +190,9 @@ def _plane(frame: Frame, loss: Loss, handles: Values, params: Mapping[str, Any],
             "at.class": float(logits[1].argmax()),
         }
     if f"plane:{loss.key}" in wanted:
-        places = torch.cat([x, x + torch.cartesian_prod(WAYS, WAYS).flip(-1) @ ways])
         with torch.no_grad():
-            logits = net(places)
-        clean, after, label = logits[:1].expand(len(WAYS) ** 2, -1), logits[1:], target.expand(len(WAYS) ** 2)
+            after: Tensor = net(torch.addmm(x, AROUND, ways))
+        clean, label = after[HERE].expand_as(after), target.expand(len(after))
         own_loss = handles["map"] == "attacked"
         shown = _of_answers(loss, clean, after, label, params) if own_loss else _cross_entropy(after, label)
         own = after[:, target]
@@ -219,14 +234,14 @@ def _of_answers(loss: Loss, clean: Tensor, after: Tensor, target: Tensor, params
     return _cross_entropy(after, target)
 
 
-def _slope(loss: Loss, path: Tensor, handles: Values, params: Mapping[str, Any]) -> Tensor:
-    """Gradient by the input, ``(2,)``."""
+def _value_and_slope(loss: Loss, path: Tensor, handles: Values, params: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
+    """The loss and its gradient by the input, ``(2,)``."""
     with torch.inference_mode(False), torch.enable_grad():
         leaf = path[:1].clone().requires_grad_()
         move = (path[-1:] - path[:1]).clone()
         value = _with_move_held(loss, leaf, move, handles, params).sum()
         (slope,) = torch.autograd.grad(value, leaf)
-    return slope[0]
+    return value.detach(), slope[0]
 
 
 def views(losses: Sequence[Loss], handles: Values, params: Params, wanted: Sequence[str]) -> Frame:
@@ -235,17 +250,14 @@ def views(losses: Sequence[Loss], handles: Values, params: Params, wanted: Seque
     x = _input(handles)
     for loss in losses:
         chosen = loss.resolve(params.get(loss.key, {}))
-        path = _path(loss, x, handles, chosen)
+        path, logits, climb = _climb(loss, handles, chosen)
         named = _inputs(loss, x, path[-1:], handles)
         try:
-            value, _ = value_and_grad(loss, named, chosen)
+            loss.check(named, chosen)
         except ValueError as error:
             frame.notes[loss.key] = str(error)
             continue
-        slope = _slope(loss, path, handles, chosen)
-        with torch.no_grad():
-            logits: Tensor = toynet.network()(path)
-        climb = _cross_entropy(logits, _target(handles, len(path)))
+        value, slope = _value_and_slope(loss, path, handles, chosen)
         frame.numbers[loss.key] = {
             "loss": value.item(),
             "clean": climb[0].item(),
@@ -262,27 +274,26 @@ def views(losses: Sequence[Loss], handles: Values, params: Params, wanted: Seque
         if f"arrow:{loss.key}" in wanted:
             frame.arrays[f"arrow:{loss.key}"] = torch.stack([x[0], x[0] - handles["rate"] * slope])
         if f"formula:{loss.key}" in wanted:
-            frame.lines[loss.key] = line_values(loss.formula, named, chosen)
+            # The last line is the loss itself.
+            frame.lines[loss.key] = [*line_values(loss.formula[:-1], named, chosen), [value.item()]]
         if f"proof:{loss.key}" in wanted:
             frame.proofs[loss.key] = _proof(loss, path, handles, chosen)
-        if f"digit:{loss.key}" in wanted and digitnet.available():
-            _digit(frame, loss, handles, chosen)
-        if {f"plane:{loss.key}", f"at:{loss.key}"} & set(wanted) and digitnet.available():
+        if {f"{view}:{loss.key}" for view in ("digit", "plane", "at")} & set(wanted) and digitnet.available():
+            _digit(frame, loss, handles, chosen, wanted)
             _plane(frame, loss, handles, chosen, wanted)
     _maps(frame, losses, handles, params, wanted)
     return frame
 
 
 def _maps(frame: Frame, losses: Sequence[Loss], handles: Values, params: Params, wanted: Sequence[str]) -> None:
-    places = torch.cartesian_prod(GRID, GRID).flip(-1)
     for loss in losses:
         chosen = loss.resolve(params.get(loss.key, {}))
         with torch.no_grad():
             if f"boundary:{loss.key}" in wanted:
-                logits: Tensor = toynet.network()(places)
+                logits: Tensor = toynet.network()(PLACES)
                 frame.arrays[f"boundary:{loss.key}"] = (logits[:, 1] - logits[:, 0]).reshape(SIDE, SIDE)
             if f"surface:{loss.key}" in wanted:
-                frame.arrays[f"surface:{loss.key}"] = _surface(loss, places, handles, chosen).reshape(SIDE, SIDE)
+                frame.arrays[f"surface:{loss.key}"] = _surface(loss, PLACES, handles, chosen).reshape(SIDE, SIDE)
 
 
 def _surface(loss: Loss, places: Tensor, handles: Values, params: Mapping[str, Any]) -> Tensor:
@@ -307,7 +318,7 @@ def _terms(loss: Loss, value: Tensor, named: Mapping[str, Any], params: Mapping[
 
 def step(loss: Loss, handles: Values, params: Mapping[str, Any]) -> dict[str, Any]:
     """Return the input after one step against the gradient: away from where the loss is high."""
-    slope = _slope(loss, _path(loss, _input(handles), handles, params), handles, params)
+    _, slope = _value_and_slope(loss, _climb(loss, handles, params)[0], handles, params)
     return {h.name: stepped(h, handles[h.name], slope[i].item(), handles["rate"]) for i, h in enumerate((X1, X2))}
 
 
@@ -337,18 +348,21 @@ def _by_first(net: nn.Module, place: Tensor) -> Tensor:
 
 
 def _proof_by_weight(loss: Loss, named: Mapping[str, Any], params: Mapping[str, Any]) -> Proof:
-    name = "2.bias"
-    held: nn.Sequential = named["model"]
-    way = torch.zeros_like(held.get_parameter(name))
-    way[0] = 1.0
+    """Networks that differ in that bias alone are attacked all at once, a row each: rows know nothing of each other."""
+    net: nn.Module = named["model"]
+    rows = {name: value.expand(3, *value.shape[1:]) for name, value in named.items() if name != "model"}
+    with torch.inference_mode(False), torch.enable_grad():
+        biases = torch.tensor([0.0, -STEP, STEP], dtype=torch.float64).requires_grad_()
 
-    def at(bias: float) -> dict[str, Any]:
-        model = deepcopy(held)
-        with torch.no_grad():
-            model.get_parameter(name)[0] = bias
-        return {**named, "model": model}
+        def shifted(x: Tensor) -> Tensor:
+            logits: Tensor = net(x)
+            return torch.cat([logits[:, :1] + biases[:, None], logits[:, 1:]], -1)
 
-    return prove(loss, at, held.get_parameter(name)[0].item(), params, {f"model.{name}": way})
+        values = loss.fn(model=shifted, **rows, **params)
+        (slopes,) = torch.autograd.grad(values[0], biases)
+    value, behind, ahead = (value.item() for value in values.detach())
+    left, right = (value - behind) / STEP, (ahead - value) / STEP
+    return Proof(None, slopes[0].item(), left, right, None, loss.detached)
 
 
 PERTURBATION = Scene(
