@@ -6,7 +6,7 @@ import os
 import struct
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
@@ -38,8 +38,10 @@ class Sidecar:
         """Start the process without waiting for it."""
         self._line.submit(self._running)
 
-    async def ask(self, message: bytes) -> bytes:
-        """Return the answer to ``message``.
+    async def ask(self, message: Callable[[], bytes]) -> bytes:
+        """Return the answer to ``message()``, which is called, in another thread, when those before it are answered.
+
+        So whoever waits in line may still change what it asks.
 
         Raises:
             SidecarError: the process said that it failed, or it died.
@@ -77,11 +79,12 @@ class Sidecar:
             )
         return self._process
 
-    def _ask(self, message: bytes) -> bytes:
+    def _ask(self, message: Callable[[], bytes]) -> bytes:
         process = self._running()
         assert process.stdin and process.stdout
+        content = message()
         try:
-            process.stdin.write(struct.pack("<I", len(message)) + message)
+            process.stdin.write(struct.pack("<I", len(content)) + content)
             process.stdin.flush()
             failed, length = struct.unpack("<BI", read_exactly(process.stdout, 5))
             answer = read_exactly(process.stdout, length)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import time
+from collections import deque
 from collections.abc import Coroutine
 from typing import Any
 
@@ -18,8 +19,30 @@ REQUESTS_A_SECOND = 240
 
 _log = logging.getLogger(__name__)
 
-Checked = tuple[int, bytes]
-"""A request that has passed `parse_request`: its seq, and itself as it came."""
+
+class _Newest:
+    """The newest request that has passed the check; it may be replaced until it is taken."""
+
+    def __init__(self) -> None:
+        # A deque is safe to share with the thread that takes.
+        self._request: deque[tuple[int, bytes]] = deque(maxlen=1)
+        self._there = asyncio.Event()
+        self.taken = 0
+
+    def put(self, seq: int, request: bytes) -> None:
+        self._request.append((seq, request))
+        self._there.set()
+
+    async def wait(self) -> None:
+        """Until there is one to take."""
+        while not self._request:
+            self._there.clear()
+            await self._there.wait()
+
+    def take(self) -> bytes:
+        """Return the newest request; `taken` is its seq. Another thread's business, while nobody waits here."""
+        self.taken, request = self._request.popleft()
+        return request
 
 
 async def admitted(socket: WebSocket, gate: Gate) -> dict[str, object] | None:
@@ -72,13 +95,13 @@ async def scene_socket(socket: WebSocket, gate: Gate, evaluator: Sidecar) -> Non
     try:
         if await admitted(socket, gate) is None:
             return
-        newest: asyncio.Queue[Checked] = asyncio.Queue(1)
+        newest = _Newest()
         await both(_read(socket, newest), _answer(socket, newest, evaluator))
     except WebSocketDisconnect:
         pass
 
 
-async def _read(socket: WebSocket, newest: asyncio.Queue[Checked]) -> None:
+async def _read(socket: WebSocket, newest: _Newest) -> None:
     due = time.monotonic()
     while True:
         text = await receive(socket)
@@ -91,18 +114,17 @@ async def _read(socket: WebSocket, newest: asyncio.Queue[Checked]) -> None:
         except MessageError as error:
             await refuse(socket, error)
             continue
-        if newest.full():
-            newest.get_nowait()
-        newest.put_nowait((seq, text.encode() if isinstance(text, str) else text))
+        newest.put(seq, text.encode() if isinstance(text, str) else text)
 
 
-async def _answer(socket: WebSocket, newest: asyncio.Queue[Checked], evaluator: Sidecar) -> None:
+async def _answer(socket: WebSocket, newest: _Newest, evaluator: Sidecar) -> None:
+    """Stand in line for the evaluator, once for each socket, and ask what is newest when the turn comes."""
     while True:
-        seq, request = await newest.get()
+        await newest.wait()
         try:
-            answer = await evaluator.ask(request)
+            answer = await evaluator.ask(newest.take)
         except SidecarError as error:
             _log.error("a scene could not be evaluated: %s", error)
-            await refuse(socket, MessageError("This could not be evaluated; the server's log says why.", seq))
+            await refuse(socket, MessageError("This could not be evaluated; the server's log says why.", newest.taken))
             continue
         await socket.send_bytes(answer)

@@ -63,7 +63,12 @@ class Proof:
 
 
 def prove(
-    loss: Loss, at: Callable[[float], Mapping[str, Any]], x: float, params: Params, way: Mapping[str, Tensor]
+    loss: Loss,
+    at: Callable[[float], Mapping[str, Any]],
+    x: float,
+    params: Params,
+    way: Mapping[str, Tensor],
+    found: tuple[Tensor, Mapping[str, Tensor]] | None = None,
 ) -> Proof:
     """The slope at ``x`` along ``way``, three ways.
 
@@ -73,12 +78,13 @@ def prove(
         x: the place.
         params: all parameters, resolved.
         way: for each input that moves, how fast it does; names as those of ``value_and_grad``'s gradients.
+        found: what ``value_and_grad`` says at ``x``, where it has been asked already.
 
     Raises:
         ValueError: the inputs at ``x`` are outside the loss's domain.
     """
     inputs = at(x)
-    value, slopes = value_and_grad(loss, inputs, params)
+    value, slopes = found or value_and_grad(loss, inputs, params)
     hand = deviation = None
     if loss.grad is not None:
         with torch.inference_mode():

@@ -39,16 +39,18 @@ def views(losses: Sequence[Loss], handles: Values, params: Params, wanted: Seque
     frame = Frame()
     chosen = {loss.key: loss.resolve(params.get(loss.key, {})) for loss in losses}
     for loss in losses:
+        named = inputs(handles, loss)
         try:
-            value, grads = value_and_grad(loss, inputs(handles, loss), chosen[loss.key])
+            found = value_and_grad(loss, named, chosen[loss.key])
         except ValueError as error:
             frame.notes[loss.key] = str(error)
         else:
+            value, grads = found
             frame.numbers[loss.key] = {"loss": value.item(), "gradient": grads["pred"].item()}
             if f"proof:{loss.key}" in wanted:
-                frame.proofs[loss.key] = _proof(loss, handles, chosen[loss.key])
+                frame.proofs[loss.key] = _proof(loss, handles, chosen[loss.key], found)
             if f"formula:{loss.key}" in wanted:
-                frame.lines[loss.key] = line_values(loss.formula, inputs(handles, loss), chosen[loss.key])
+                frame.lines[loss.key] = line_values(loss.formula, named, chosen[loss.key])
     label = torch.full_like(GRID, handles["target"])
     if "curve" in wanted:
         frame.arrays["curve"] = torch.stack([_on_domain(loss, GRID, label, chosen[loss.key]) for loss in losses])
@@ -72,29 +74,35 @@ def step(loss: Loss, handles: Values, params: Mapping[str, Any]) -> dict[str, An
     return {"pred": stepped(PRED, handles["pred"], slopes["pred"].item(), handles["rate"])}
 
 
-def _proof(loss: Loss, handles: Values, params: Mapping[str, Any]) -> Proof:
+def _proof(loss: Loss, handles: Values, params: Mapping[str, Any], found: tuple[Tensor, Mapping[str, Tensor]]) -> Proof:
     def at(pred: float) -> dict[str, Tensor]:
         return inputs({**handles, "pred": pred}, loss)
 
-    return prove(loss, at, handles["pred"], params, {"pred": torch.ones(1, dtype=torch.float64)})
-
-
-def _outside(loss: Loss, pred: Tensor, target: Tensor) -> Tensor:
-    low = 0.0 if loss.input_kind == "nonnegative" else -torch.inf
-    return (pred < low) | (target < low)
+    return prove(loss, at, handles["pred"], params, {"pred": torch.ones(1, dtype=torch.float64)}, found)
 
 
 def _on_domain(loss: Loss, pred: Tensor, target: Tensor, params: Mapping[str, Any]) -> Tensor:
-    outside = _outside(loss, pred, target)
-    value = loss.fn(pred=pred.masked_fill(outside, 0.0), target=target.masked_fill(outside, 0.0), **params)
-    return value.masked_fill(outside, torch.nan)
+    if loss.input_kind != "nonnegative":
+        return loss.fn(pred=pred, target=target, **params)
+    outside, named = _inside(pred, target)
+    return loss.fn(**named, **params).masked_fill(outside, torch.nan)
 
 
 def _slope(loss: Loss, pred: Tensor, target: Tensor, params: Mapping[str, Any]) -> Tensor:
-    outside = _outside(loss, pred, target)
-    named = {"pred": pred.masked_fill(outside, 0.0), "target": target.masked_fill(outside, 0.0)}
-    slope = loss.grad(**named, **params)["pred"] if loss.grad else _by_autograd(loss, named, params)
-    return slope.masked_fill(outside, torch.nan)
+    if loss.input_kind != "nonnegative":
+        return _derived(loss, {"pred": pred, "target": target}, params)
+    outside, named = _inside(pred, target)
+    return _derived(loss, named, params).masked_fill(outside, torch.nan)
+
+
+def _inside(pred: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    """Which points are outside the domain of what takes 0 or more, and the points with 0 in their place."""
+    outside = (pred < 0) | (target < 0)
+    return outside, {"pred": pred.masked_fill(outside, 0.0), "target": target.masked_fill(outside, 0.0)}
+
+
+def _derived(loss: Loss, named: Mapping[str, Tensor], params: Mapping[str, Any]) -> Tensor:
+    return loss.grad(**named, **params)["pred"] if loss.grad else _by_autograd(loss, named, params)
 
 
 def _by_autograd(loss: Loss, named: Mapping[str, Tensor], params: Mapping[str, Any]) -> Tensor:

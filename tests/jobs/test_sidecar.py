@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +31,7 @@ def evaluator() -> Iterator[Sidecar]:
 
 
 def ask(sidecar: Sidecar, message: bytes = REQUEST) -> bytes:
-    return asyncio.run(sidecar.ask(message))
+    return asyncio.run(sidecar.ask(lambda: message))
 
 
 def gone(pid: int, seconds: float) -> bool:
@@ -49,6 +50,25 @@ def gone(pid: int, seconds: float) -> bool:
 
 def test_it_answers_what_this_process_would(evaluator: Sidecar):
     assert ask(evaluator) == evaluate(parse_request(REQUEST))
+
+
+def test_who_waits_in_line_asks_what_is_newest_at_its_turn(evaluator: Sidecar):
+    going = threading.Event()
+    moved = REQUEST.replace(b"1.25", b"2.5")
+    wanted = [REQUEST]
+
+    def slowly() -> bytes:
+        going.wait(10)
+        return REQUEST
+
+    async def two_in_line() -> list[bytes]:
+        both = [asyncio.create_task(evaluator.ask(message)) for message in (slowly, lambda: wanted[-1])]
+        await asyncio.sleep(0)
+        wanted.append(moved)
+        going.set()
+        return await asyncio.gather(*both)
+
+    assert asyncio.run(two_in_line()) == [evaluate(parse_request(message)) for message in (REQUEST, moved)]
 
 
 def test_a_failure_is_told_and_the_process_goes_on(evaluator: Sidecar):
@@ -77,7 +97,7 @@ def test_it_ends_when_its_server_is_killed():
         "import asyncio, sys, time\n"
         "from lossviz.jobs.sidecar import Sidecar\n"
         "sidecar = Sidecar('lossviz.live.evaluator')\n"
-        f"asyncio.run(sidecar.ask({REQUEST!r}))\n"
+        f"asyncio.run(sidecar.ask(lambda: {REQUEST!r}))\n"
         "print(sidecar.pid, flush=True)\n"
         "time.sleep(60)\n"
     )

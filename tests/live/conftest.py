@@ -3,7 +3,7 @@
 import asyncio
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -41,9 +41,9 @@ class Here:
     def answer(self, message: bytes) -> bytes:
         return evaluate(parse_request(message))
 
-    async def ask(self, message: bytes) -> bytes:
+    async def ask(self, message: Callable[[], bytes]) -> bytes:
         try:
-            return await asyncio.to_thread(self.answer, message)
+            return await asyncio.to_thread(lambda: self.answer(message()))
         except RuntimeError as error:
             raise SidecarError(repr(error)) from error
 
