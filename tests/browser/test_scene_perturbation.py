@@ -107,6 +107,33 @@ def test_keys_steps_and_what_the_network_says(open_page: Open):
     assert set(page.locator(".lv-perturbation-said").all_inner_texts()) == {"class 1 → class 1"}
 
 
+def bars(page: Page, position: int) -> list[float]:
+    """The widths of a loss's bars, as shares of the whole."""
+    row = page.locator(".lv-perturbation-row").nth(position)
+    return row.locator(".lv-perturbation-part").evaluate_all("bars => bars.map((b) => parseFloat(b.style.width) / 100)")
+
+
+def test_two_terms_are_one_bar_that_moves_with_epsilon(open_page: Open):
+    page = open_page("/explore?scene=perturbation&loss=trades,pgd_ce&epsilon=0.1")
+    ready(page)
+
+    def terms() -> list[float]:
+        shown = [page.locator(f"output[name='term.{k}'][data-loss=trades]") for k in (1, 2)]
+        return [float(output.get_attribute("data-value") or "nan") for output in shown]
+
+    first = terms()
+    full = sum(first)
+    assert bars(page, 0) == pytest.approx([term / full for term in first], abs=1e-4)
+    page.locator('[data-handle="epsilon"]').focus()
+    for _ in range(6):
+        page.keyboard.press("ArrowLeft")
+    settle(page)
+    smaller = terms()
+    # Less room for the attack: the clean term stays, the other one shrinks, on the scale that there was.
+    assert smaller[0] == first[0] and smaller[1] < first[1] / 2
+    assert bars(page, 0) == pytest.approx([term / full for term in smaller], abs=1e-4)
+
+
 def test_a_digit_is_attacked_beside_it(open_page: Open):
     page = open_page(f"{ADDRESS}&digit=11")
     ready(page)
@@ -167,6 +194,10 @@ def test_a_digit_is_dragged_over_the_plane_of_two_directions(open_page: Open):
     settle(page)
     assert handles(page)["digit.along"] == pytest.approx(held["digit.along"] + 0.1)
     check_plane(page, "pgd_ce", PARAMS["pgd_ce"], digit=11)
+    # The same in the table.
+    page.get_by_text("Numbers as a table").click()
+    row = page.locator(".lv-table tr").filter(has_text="Along the attack").locator("td").last
+    assert float(row.inner_text().replace("−", "-")) == pytest.approx(handles(page)["digit.along"], rel=1e-3)
     page.reload()
     ready(page)
     page.wait_for_selector(".lv-perturbation-plane .lv-handle", state="visible")

@@ -59,6 +59,7 @@ def data(state: State) -> dict[str, Any]:
             "digitEnd": tr("attacked"),
             "digitHere": tr("under your finger"),
             "digitRead": tr("read as {digit}"),
+            "digitHead": tr("Read as"),
             "digitAt": {"at.loss": tr("Loss, ended here"), "at.clean": tr("CE here")},
             "digitSentence": tr(
                 "The digit {along} of the attack's way along it and {across} across is read as {digit};"

@@ -173,6 +173,14 @@ export class Digit {
     for (const label of this.costs) show(label.lastChild, numbers[label.lastChild.name], frame.seq);
   }
 
+  /** The point on the plane as rows of a table. */
+  table({ handles }) {
+    if (this.plane.overlay.hidden) return [];
+    const { text } = this.stage.data;
+    const costs = this.costs.map((label) => [label.firstChild.textContent, Number(label.lastChild.dataset.value)]);
+    return [[text.digitPoint], [this.specs.along.label, handles.along], [this.specs.across.label, handles.across], ...costs, [text.digitHead, this.read.dataset.value]];
+  }
+
   /** The point on the plane in words; nothing where there is no plane. */
   summary({ handles }) {
     if (this.plane.overlay.hidden) return "";

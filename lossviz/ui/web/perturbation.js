@@ -274,7 +274,7 @@ class Perturbation {
     const head = [text.attackStep, ...losses.flatMap((loss) => [`${loss.name}: x₁`, "x₂", "CE"])];
     const length = Math.max(...climbs.map((climb) => climb.length));
     const body = Array.from({ length }, (_, k) => [k, ...losses.flatMap((_, i) => [paths[i][k]?.[0], paths[i][k]?.[1], climbs[i][k]].map((v) => v ?? ""))]);
-    return { head, body };
+    return { head, body: [...body, ...this.digit.table(frame)] };
   }
 
   dispose() {

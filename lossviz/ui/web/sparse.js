@@ -308,6 +308,12 @@ class Sparse {
     }
   }
 
+  /** A loss's name, with its groups where it has some. */
+  named(loss, params) {
+    const groups = this.grouping(loss.key, params);
+    return groups ? fill(this.stage.data.text.ofGroups, { name: loss.name, groups }) : loss.name;
+  }
+
   fit() {
     this.stage.ask();
   }
@@ -326,8 +332,7 @@ class Sparse {
     const scores = SCORES.map((name) => digits(handles[name])).join(", ");
     const parts = data.losses.map((loss) => {
       const numbers = frame.numbers[loss.key] ?? {};
-      const groups = this.grouping(loss.key, frame.params);
-      const name = groups ? fill(data.text.ofGroups, { name: loss.name, groups }) : loss.name;
+      const name = this.named(loss, frame.params);
       const sentence = fill(data.text.sentence, { name, loss: digits(numbers.loss), gradient: digits(numbers.gradient) });
       if (!data.penalties.includes(loss.key)) return sentence;
       return `${sentence} ${fill(data.text.solved, { first: digits(numbers["solution.1"]), second: digits(numbers["solution.2"]) })}`;
@@ -339,7 +344,7 @@ class Sparse {
   table(frame) {
     const { losses, text } = this.stage.data;
     const paths = sets(frame.arrays.paths);
-    const body = losses.flatMap((loss, i) => paths[i].filter((entry, j) => j % 4 === 0 && !Number.isNaN(entry[1])).map((entry) => [loss.name, ...entry]));
+    const body = losses.flatMap((loss, i) => paths[i].filter((entry, j) => j % 4 === 0 && !Number.isNaN(entry[1])).map((entry) => [this.named(loss, frame.params), ...entry]));
     return { head: [text.lossHead, text.strengthHead, text.firstHead, text.secondHead], body };
   }
 
