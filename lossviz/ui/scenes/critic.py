@@ -47,6 +47,10 @@ def data(state: State) -> dict[str, Any]:
             "length": tr("Gradient length"),
             "drawn": tr("The critic over the plane: a tent over five posts"),
             "map": tr("The critic that {name} has trained"),
+            "hintDrawn": tr("Drag a post up or down: the critic is flat from the middle to two neighbouring corners."),
+            "hintTrained": tr(
+                "Each loss trains a small network of its own; its arrows are the gradient through that one."
+            ),
             "legend": tr("Arrows: {factor} × one step of the generator; dashed: score 0"),
             "penalised": tr("Dark arrows: the critic's slope between pairs; circles: the length that costs nothing"),
             "meanReal": tr("Mean score: real"),

@@ -9,7 +9,7 @@ import { rows } from "./plots.js";
 /** How high a post is drawn, in units of the plane for one of the score: all of them stay inside the picture. */
 const RISE = 0.15;
 const LEVELS = 14;
-/** Of the margin below the map, for the axis. */
+/** Of the margin below the map, for the axis and its title. */
 const TITLE = 0.46;
 /** Widths of an arrow from one to the next. */
 const APART = 1.9;
@@ -39,10 +39,14 @@ export class PlaneAct {
     });
     const { element, overlay, pictures, contour } = this.map;
     Object.assign(this, { element, overlay, pictures, plane: contour });
-    this.plane.set(TRACES.even, { x: side, y: side });
+    const [{ colorbar }] = contour.data;
+    contour.set(0, { colorbar: { ...colorbar, ypad: TITLE * contour.layout.margin.b } });
+    contour.set(TRACES.even, { x: side, y: side });
     this.legend = h("p", { class: "lv-critic-legend" });
     element.querySelector("figcaption").append(h("span", { class: "lv-critic-head" }, ...head));
     this.map.frame.before(this.legend);
+    this.hint = h("p", { class: "lv-critic-legend lv-critic-hint" });
+    element.append(this.hint);
     frame.prepend(element);
     for (const picture of pictures) picture.tokens = stage.tokens;
     this.plane.drawn = () => {
@@ -55,12 +59,12 @@ export class PlaneAct {
     this.place();
   }
 
-  /** The map is square: its scale of colours lies below it and the axis's title, wherever in the card that is. */
+  /** The map is square: its scale of colours lies below it, wherever in the card that is. */
   lowerBar() {
     const { colorbar } = this.plane.data[0];
     const [y] = this.plane.element._fullLayout.yaxis.domain;
     if (Math.abs(y - colorbar.y) < 0.002) return;
-    this.plane.set(0, { colorbar: { ...colorbar, y, ypad: TITLE * this.plane.layout.margin.b } });
+    this.plane.set(0, { colorbar: { ...colorbar, y } });
     this.plane.redraw();
   }
 
@@ -143,6 +147,7 @@ export class PlaneAct {
     for (const { element } of this.posts) element.hidden = !this.isDrawn(handles);
     this.map.sync();
     if (this.isDrawn(handles)) this.map.title.textContent = data.text.drawn;
+    this.hint.textContent = this.isDrawn(handles) ? data.text.hintDrawn : data.text.hintTrained;
     this.place();
   }
 
