@@ -11,7 +11,8 @@ A move is answered by the first answer to a request that was sent after it: that
 ``p50_ms``, ``p95_ms`` and ``p99_ms`` count from the move to that answer, ``trip_p95_ms`` from a request to its own.
 ``answered`` is the share of moves that were answered; ``pictures_per_s`` is for one person, ``slowest_...`` for the one
 who gets the fewest. CPU is in cores: of the server, the evaluator and this program, which takes its part of the same
-machine.
+machine. ``stretch`` is how many times longer server and evaluator took than on processors of their own: near 1 on a
+quiet machine, and where it is more, the milliseconds say more about what else was running.
 
 A page that nobody touches is, for the server, a Streamlit session whose script has run and an evaluated scene, with
 both sockets open. A hundred Chromium tabs would be the same to it and far too much for the machine, so the sockets are
@@ -31,6 +32,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
@@ -64,7 +66,6 @@ WebSocket.prototype.send = function (data) {
 """
 AT_REST = "() => window.lvSent.length && performance.now() - window.lvSent.at(-1)[0] > 700"
 SEQ = re.compile(rb'"seq":(\d+)')
-TICK = os.sysconf("SC_CLK_TCK")
 
 
 # --- what a finger asks for
@@ -212,7 +213,7 @@ async def idle(server: Served, request: str, pages: int, seconds: float) -> dict
     await asyncio.sleep(2)  # what opening them left to do, such as sending the last pictures
     meter = Meter(server)
     await asyncio.sleep(seconds)
-    used = meter.cores()
+    used, _ = meter.read()
     for socket in (socket for page in opened for socket in page):
         await socket.close()
     return used
@@ -222,7 +223,7 @@ async def idle(server: Served, request: str, pages: int, seconds: float) -> dict
 
 
 class Meter:
-    """Processor time of the server and the processes it started, from now on."""
+    """What the server and the processes it started take of the processors, from now on."""
 
     def __init__(self, server: Served) -> None:
         self._server = server
@@ -230,37 +231,45 @@ class Meter:
         self._before = self._seconds()
         self._own = time.process_time()
 
-    def cores(self) -> dict[str, float]:
-        """Cores used so far: ``server``, ``evaluator``, ``worker`` (the queue's) and ``client``, this program."""
-        passed = time.perf_counter() - self._began
-        after = self._seconds()
-        used = {role: (seconds - self._before.get(role, 0.0)) / passed for role, seconds in after.items()}
-        return {**used, "client": (time.process_time() - self._own) / passed}
+    def read(self) -> tuple[dict[str, float], float]:
+        """Cores used so far, and how many times longer the work took than it would on processors of its own.
 
-    def _seconds(self) -> dict[str, float]:
-        seconds: dict[str, float] = {}
-        for pid, role in processes(self._server).items():
-            seconds[role] = seconds.get(role, 0.0) + _stat(pid)[1]
-        return seconds
+        Cores by who used them: ``server``, ``evaluator``, ``worker`` (the queue's) and ``client``, this program.
+        """
+        passed = time.perf_counter() - self._began
+        used: dict[str, float] = {}
+        waited = 0.0
+        for (pid, role), (ran, queued) in self._seconds().items():
+            ran_before, queued_before = self._before.get((pid, role), (0.0, 0.0))
+            used[role] = used.get(role, 0.0) + ran - ran_before
+            waited += queued - queued_before
+        worked = sum(used.values())
+        cores = {role: seconds / passed for role, seconds in used.items()}
+        return {**cores, "client": (time.process_time() - self._own) / passed}, 1 + waited / worked if worked else 1.0
+
+    def _seconds(self) -> dict[tuple[int, str], tuple[float, float]]:
+        """For each process the time it ran, and the time it was ready and had no processor."""
+        return {(pid, role): _scheduled(pid) for pid, role in processes(self._server).items()}
 
 
 def processes(server: Served) -> dict[int, str]:
     """The server's process and those it started, by id: ``server``, ``evaluator`` or ``worker``."""
     roles = {server.pid: "server"}
     for folder in Path("/proc").glob("[0-9]*"):
-        pid = int(folder.name)
-        if _stat(pid)[0] == server.pid:
-            roles[pid] = "evaluator" if b"lossviz.live.evaluator" in (folder / "cmdline").read_bytes() else "worker"
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+            if int((folder / "stat").read_text().rpartition(")")[2].split()[1]) == server.pid:
+                named = b"lossviz.live.evaluator" in (folder / "cmdline").read_bytes()
+                roles[int(folder.name)] = "evaluator" if named else "worker"
     return roles
 
 
-def _stat(pid: int) -> tuple[int, float]:
-    """A process's parent and its processor time in seconds; 0 and 0 where it has just ended."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return 0, 0.0
-    return int(fields[1]), (int(fields[11]) + int(fields[12])) / TICK
+def _scheduled(pid: int) -> tuple[float, float]:
+    ran = queued = 0.0
+    for thread in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            first, second, _ = thread.read_text().split()
+            ran, queued = ran + int(first) / 1e9, queued + int(second) / 1e9
+    return ran, queued
 
 
 # --- all of it
@@ -302,7 +311,8 @@ def measure(server: Served, plays: Sequence[Sequence[str]], people: int, hz: flo
         await crowd(server, plays, people, hz, 1.0)
         meter = Meter(server)
         found = figures(await crowd(server, plays, people, hz, seconds), seconds)
-        return {**found, "cores": rounded(meter.cores())}
+        cores, stretch = meter.read()
+        return {**found, "cores": rounded(cores), "stretch": round(stretch, 2)}
 
     return asyncio.run(dragging())
 
