@@ -45,7 +45,7 @@ export class PlaneAct {
     this.legend = h("p", { class: "lv-critic-legend" });
     element.querySelector("figcaption").append(h("span", { class: "lv-critic-head" }, ...head));
     this.map.frame.before(this.legend);
-    this.hint = h("p", { class: "lv-critic-legend lv-critic-hint" });
+    this.hint = h("p", { class: "lv-critic-hint" });
     element.append(this.hint);
     frame.prepend(element);
     for (const picture of pictures) picture.tokens = stage.tokens;
