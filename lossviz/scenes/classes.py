@@ -182,7 +182,7 @@ def views(losses: Sequence[Loss], handles: Values, params: Params, wanted: Seque
         frame.arrays["bars"] = torch.stack(gradients) if gradients else torch.full((len(chosen), count), torch.nan)
     for loss in losses:
         if f"batch:{loss.key}" in wanted:
-            _tell_batch(frame, loss, handles, chosen[loss.key])
+            frame.told["batch"] = _batch(loss, handles, chosen[loss.key])
         if count == SIMPLEX and f"surface:{loss.key}" in wanted:
             frame.arrays[f"surface:{loss.key}"] = _surface(loss, handles, chosen[loss.key])
         if count == SIMPLEX and f"arrows:{loss.key}" in wanted:
@@ -199,7 +199,7 @@ def _evaluate(frame: Frame, loss: Loss, handles: Values, params: Mapping[str, An
         frame.notes[loss.key] = str(error)
         return torch.full_like(probs[0], torch.nan)
     slope = _by_logit(grads["pred"], probs, handles)[0]
-    if f"proof:{loss.key}" in wanted:
+    if f"proof:{loss.key}" in wanted and value.isfinite():
         frame.proofs[loss.key] = _proof(loss, handles, params)
     if f"formula:{loss.key}" in wanted:
         frame.lines[loss.key] = line_values(loss.formula, named, params)
@@ -215,40 +215,43 @@ def _evaluate(frame: Frame, loss: Loss, handles: Values, params: Mapping[str, An
     return slope
 
 
-def _tell_batch(frame: Frame, loss: Loss, handles: Values, params: Mapping[str, Any]) -> None:
+def _batch(loss: Loss, handles: Values, params: Mapping[str, Any]) -> dict[str, Any]:
+    """What is told of the batch, or a note why there is nothing to tell."""
     count = _count(handles)
     scaled = _scaled([_logits(handles), *(logits[:count] for logits in BATCH)], handles)
     others = [int(label) and (int(label) - 1) % count + 1 for label in handles["labels"]]
-    if note := _unignorable(loss, handles):
-        frame.told["batch"] = {"note": note}
-        return
-    target = _batch_target(others, handles, params)
-    named = _accepted(loss, _fed(scaled, handles), target, handles)
     try:
+        _require_ignorable(loss, handles)
+        named = _accepted(loss, _fed(scaled, handles), _batch_target(others, handles, params), handles)
         mean, grads = value_and_grad(loss, named, params)
     except ValueError as error:
-        frame.told["batch"] = {"note": str(error)}
-        return
+        return {"note": str(error)}
     values = loss.fn(**named, **params)
-    if loss.denominator is None or values.shape != (len(target),):
-        raise ValueError(f"{loss.name} has no value for each row, which this scene shows.")
-    over = float(loss.denominator(values, named, params))
-    total, scale = values.sum().item(), over if handles["reduction"] == "mean" else 1.0
+    if loss.denominator is None or values.shape != (len(scaled),):
+        raise TypeError(f"{loss.name} has no value for each row, which this scene shows.")
+    if not values.isfinite().all():
+        way = "Move your logits, or the loss's parameters."
+        return {"note": f"The loss of a row is infinite, and so there is nothing to share out. {way}"}
+    over, total = float(loss.denominator(values, named, params)), values.sum().item()
+    counts = [float(loss.denominator(values[i : i + 1], _one_row(named, i), params)) for i in range(len(values))]
+    scale = over if handles["reduction"] == "mean" else 1.0
     slopes = _by_logit(grads["pred"], scaled.softmax(-1), handles) * (over / scale)
     rows = [
         {
             "label": label,
-            "ignored": not handles["soft"] and target[i].item() == params.get("ignore_index"),
+            "ignored": not handles["soft"] and index.item() == params.get("ignore_index"),
             "loss": value,
             "part": None if handles["reduction"] == "none" else value / scale,
             "share": value / total if total and handles["reduction"] != "none" else None,
-            "counts": float(loss.denominator(values[i : i + 1], _one_row(named, i), params)),
+            "counts": counted,
             "gradient": _list(slope),
         }
-        for i, (label, value, slope) in enumerate(zip([_own(handles), *others], _list(values), slopes, strict=True))
+        for label, index, value, counted, slope in zip(
+            [_own(handles), *others], named["target"], _list(values), counts, slopes, strict=True
+        )
     ]
     numbers = {"sum": total, "over": over, "mean": mean.item(), "plain": total / len(rows)}
-    frame.told["batch"] = {"rows": rows, "reduction": handles["reduction"], **numbers}
+    return {"rows": rows, "reduction": handles["reduction"], **numbers}
 
 
 def _own(handles: Values) -> int | None:
@@ -256,16 +259,16 @@ def _own(handles: Values) -> int | None:
     return None if handles["soft"] else int(handles["label"])
 
 
-def _unignorable(loss: Loss, handles: Values) -> str:
-    """Why no row of a batch can be ignored; empty where one can, or none is to be."""
+def _require_ignorable(loss: Loss, handles: Values) -> None:
     if all(handles["labels"]):
-        return ""
+        return
     if "ignore_index" not in loss.params:
-        return f"{loss.name} has no ignore_index: it counts every row. Give the ignored row a class."
+        raise ValueError(f"{loss.name} has no ignore_index: it counts every row. Give the ignored row a class.")
     if handles["soft"]:
         way = "Give the ignored row a class, or take a single class as your label."
-        return f"With a soft label every row's target is probabilities, and those have no ignore_index. {way}"
-    return ""
+        raise ValueError(
+            f"With a soft label every row's target is probabilities, and those have no ignore_index. {way}"
+        )
 
 
 def _batch_target(others: Sequence[int], handles: Values, params: Mapping[str, Any]) -> Tensor:

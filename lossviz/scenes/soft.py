@@ -54,11 +54,15 @@ def soft(loss: Loss) -> Loss:
     def fn(*, pred: Tensor, target: Tensor, **rest: Any) -> Tensor:
         require_floating(pred=pred, target=target)
         require_same_shape(pred=pred, target=target)
-        return (target * loss.fn(**_each_class(pred), **rest).reshape(target.shape)).sum(-1)
+        values = loss.fn(**_each_class(pred), **rest).reshape(target.shape)
+        # A class without a share counts for nothing, though its loss be infinite.
+        return (target * values).where(target > 0, 0.0).sum(-1)
+
+    by_hand = loss.grad
 
     def grad(*, pred: Tensor, target: Tensor, **rest: Any) -> dict[str, Tensor]:
-        assert loss.grad is not None
-        slopes = loss.grad(**_each_class(pred), **rest)["pred"].reshape(*target.shape, -1)
+        assert by_hand is not None
+        slopes = by_hand(**_each_class(pred), **rest)["pred"].reshape(*target.shape, -1)
         return {"pred": (target[..., None] * slopes).sum(-2)}
 
     def check(inputs: Inputs, params: Params) -> None:
@@ -84,7 +88,7 @@ def soft(loss: Loss) -> Loss:
         fn=fn,
         denominator=number_of_rows,
         check=check,
-        grad=grad if loss.grad else None,
+        grad=grad if by_hand else None,
         formula=(*map(for_each_class, loss.formula), Line(r"\bar\ell = \sum_{k=1}^K y_k\,\ell(y = k)", fn)),
         gradient=_GRADIENTS.get(loss.key, _GRADIENT),
         derivation=(),

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
 from lossviz import get
@@ -297,6 +298,36 @@ def test_a_soft_batch_divides_by_its_rows(open_page: Open):
     check_classes(page, batch=True, weights=[1, 3, *[1] * 8])
     assert shown(page, "output[name='batch.over']") == {"batch.over": 4}
     assert "divides by the rows, whatever the class weights" in page.inner_text(".lv-classes-sum")
+    assert "Class weights" in page.inner_text(".lv-classes-label")
+
+
+def test_a_soft_label_steps_and_goes_with_reset(open_page: Open):
+    start = "/explore?scene=classes&loss=cross_entropy"
+    page = open_page(start + "&soft=0.2,0.5,0.3&z1=3&tab=surface&batch=true&reduction=sum&labels=1,0,2")
+    page.wait_for_function("document.querySelector('.lv-solid')?.dataset.seq")
+    settle(page)
+    before = shown(page, "li[data-loss=cross_entropy] output[name=loss]")["loss"]
+    page.click("[data-step]")
+    page.wait_for_function(
+        "b => Number(document.querySelector('li[data-loss=cross_entropy] output[name=loss]').dataset.value) < b",
+        arg=before,
+    )
+    page.get_by_role("button", name="Reset").click()
+    page.wait_for_selector("[data-handle=label]", state="attached")
+    page.wait_for_function("!['soft', 'z1', 'labels', 'reduction'].some((n) => location.search.includes(n + '='))")
+    settle(page)
+    held = check_classes(page)
+    assert held["label"] == 2 and held["soft"] == []
+
+
+def test_axe_finds_nothing_serious_in_a_soft_batch(visit: Any, site: Any):
+    for scheme, more in (("light", ""), ("dark", ""), ("light", "&classes=10")):
+        page = visit(color_scheme=scheme).page(
+            f"{site.url}{CLASSES}&soft=0.2,0.5,0.3&batch=true&twice=true&weights=1,3,1,1,1,1,1,1,1,1{more}"
+        )
+        ready(page)
+        violations = Axe().run(page, context={"include": [[".lv-root"]]}).response["violations"]
+        assert [v["id"] for v in violations if v["impact"] in ("serious", "critical")] == []
 
 
 def test_a_label_beyond_the_classes_is_said_once_by_the_code(open_page: Open):

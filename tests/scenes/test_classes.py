@@ -234,6 +234,31 @@ def test_a_loss_without_an_ignore_index_says_so():
     assert set(told) == {"note"} and told["note"].startswith("Focal loss (softmax) has no ignore_index")
 
 
+INFINITE = {"z1": 8, "z2": 8, "z3": -8, "more": [-8, *[0] * 6], "classes": 4, "temperature": 0.1}
+STEEP = {"bi_tempered": {"t1": 1.0, "t2": 0.8, "smoothing": 0.5}}
+
+
+def test_an_infinite_loss_has_no_proof_and_no_batch_but_a_sentence():
+    views = ["batch:bi_tempered", "proof:bi_tempered"]
+    frame = CLASSES.views([get("bi_tempered")], CLASSES.parse_handles(INFINITE), STEEP, views)
+    assert frame.numbers["bi_tempered"]["loss"] == math.inf and frame.proofs == {}
+    assert set(frame.told["batch"]) == {"note"} and "infinite" in frame.told["batch"]["note"]
+
+
+def test_classes_without_a_share_may_have_infinite_losses():
+    logits = {**INFINITE, "soft": [0, 0, 0, 1], "temperature": 1}
+    params = {"bi_tempered": {"t1": 1.0, "t2": 0.8, "smoothing": 0.0}}
+    loss = get("bi_tempered")
+    lost = CLASSES.views([loss], CLASSES.parse_handles(logits), params, []).numbers["bi_tempered"]["loss"]
+    assert lost == math.inf
+    kept = CLASSES.parse_handles({**logits, "soft": [0.5, 0.5]})
+    shown = CLASSES.views([loss], kept, params, [f"proof:{loss.key}"])
+    named = {"pred": logits_of(kept).repeat(2, 1), "target": torch.tensor([0, 1])}
+    value = loss.fn(**named, **loss.resolve(params["bi_tempered"])).mean().item()
+    assert math.isfinite(value) and shown.numbers["bi_tempered"]["loss"] == pytest.approx(value, rel=1e-12)
+    assert shown.proofs["bi_tempered"].verdict == "agree"
+
+
 # --- soft labels
 
 

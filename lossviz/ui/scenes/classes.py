@@ -30,6 +30,7 @@ def data(state: State) -> dict[str, Any]:
                 "class": tr("one class"),
                 "soft": tr("soft"),
                 "meaning": tr("Each loss is its mean over the label: Σ yₖ · loss if class k is right."),
+                "weighted": tr("Class weights, which stand beside the batch, count in it."),
             },
             "floor": tr("Softmax twice: even with all probability on the label, {name} is still {floor}."),
             "floorSoft": tr("Softmax twice: where the probabilities are the label itself, {name} is still {floor}."),

@@ -63,8 +63,8 @@ class Classes {
     this.logits = logits;
     this.batch = new Batch(stage);
     this.floor = h("p", { class: "lv-classes-floor", hidden: true });
-    const choice = labelChoice(stage, this.count);
-    (three ? this.map : logits).frame.before(choice.element, this.floor);
+    this.choice = labelChoice(stage, this.count);
+    (three ? this.map : logits).frame.before(this.choice.element, this.floor);
     this.board = pictures;
     pictures.classList.add("lv-classes");
     pictures.classList.toggle("lv-classes-soft", this.soft);
@@ -82,7 +82,7 @@ class Classes {
     this.handles();
     this.map.frame.addEventListener("dblclick", () => this.fit());
     bars.frame.addEventListener("dblclick", () => this.fit());
-    choice.shown();
+    this.choice.shown();
   }
 
   /** Whether the label is still of the kind that this was built for; if not, the page is about to build it anew. */
@@ -322,6 +322,7 @@ class Classes {
     this.place();
     if (this.point) this.map.sync();
     this.batch.sync();
+    this.choice.sync();
     this.board.classList.toggle("lv-classes-with-batch", this.stage.handles.batch);
   }
 

@@ -50,11 +50,16 @@ export function labelChoice(stage, count) {
   const button = (pressed, words, onclick) => h("button", { type: "button", class: "lv-tab", "data-label": words, "aria-pressed": String(pressed), onclick: () => pressed || onclick() }, text.label[words]);
   const buttons = [button(!soft, "class", toClass), button(soft, "soft", toShares)];
   const group = h("span", { class: "lv-tabs", role: "group", "aria-label": text.label.title }, ...buttons);
-  const element = h("p", { class: "lv-classes-label" }, h("span", {}, text.label.title), group, soft ? h("span", { class: "lv-classes-meaning" }, text.label.meaning) : null);
+  const weighted = h("span", { class: "lv-classes-meaning", hidden: true }, text.label.weighted);
+  const meaning = soft ? [h("span", { class: "lv-classes-meaning" }, text.label.meaning), weighted] : [];
+  const element = h("p", { class: "lv-classes-label" }, h("span", {}, text.label.title), group, ...meaning);
+  const sync = () => {
+    weighted.hidden = !stage.data.weighted.length || stage.handles.weights.slice(0, count).every((weight) => weight === 1);
+  };
   // Who chose with the keyboard goes on from there.
   const shown = () => {
     if (chosen) buttons[soft ? 1 : 0].focus({ preventScroll: true });
     chosen = false;
   };
-  return { element, shown };
+  return { element, shown, sync };
 }
