@@ -12,7 +12,7 @@ Arrays by view (L losses in the order asked, K classes):
 ``(K,)``.
 With three classes also ``surface:<key>``: loss over the plane, ``(S, S)``, y along the first axis, NaN where
 farther than `RIM` outside the triangle; ``arrows:<key>``: where a small step of gradient descent on the logits moves
-p, ``(M, 4)`` as x, y, dx, dy.
+p, ``(M, 4)`` as x, y, dx, dy. A loss without a value has all NaN and no arrows.
 ``batch:<key>`` tells of a batch, the row held and `BATCH`, under ``"batch"``: what each row adds to what ``reduction``
 makes of the values, how much it counts in the mean's denominator, and what the gradient is by its logits. Without a
 reduction it is that of each row's own value. The other rows have the ``labels`` held: 0 is to be ignored, and one
@@ -176,17 +176,22 @@ def views(losses: Sequence[Loss], handles: Values, params: Params, wanted: Seque
         frame.told["soft"] = _list(_target(handles)[0])
     if beyond := _beyond(handles):
         frame.notes.update({loss.key: beyond for loss in losses})
-    losses = [drawn(handles, loss) for loss in losses if not beyond]
-    gradients = [_evaluate(frame, loss, handles, chosen[loss.key], wanted) for loss in losses]
+    losses = [drawn(handles, loss) for loss in losses]
+    evaluated = [] if beyond else losses
+    gradients = [_evaluate(frame, loss, handles, chosen[loss.key], wanted) for loss in evaluated]
     if "bars" in wanted:
         frame.arrays["bars"] = torch.stack(gradients) if gradients else torch.full((len(chosen), count), torch.nan)
-    for loss in losses:
+    for loss in evaluated:
         if f"batch:{loss.key}" in wanted:
             frame.told["batch"] = _batch(loss, handles, chosen[loss.key])
-        if count == SIMPLEX and f"surface:{loss.key}" in wanted:
-            frame.arrays[f"surface:{loss.key}"] = _surface(loss, handles, chosen[loss.key])
-        if count == SIMPLEX and f"arrows:{loss.key}" in wanted:
-            frame.arrays[f"arrows:{loss.key}"] = _arrows(loss, handles, chosen[loss.key])
+    for loss in losses if count == SIMPLEX else []:
+        defined = loss.key not in frame.notes
+        if f"surface:{loss.key}" in wanted:
+            surface = _surface(loss, handles, chosen[loss.key]) if defined else torch.full((SIDE, SIDE), torch.nan)
+            frame.arrays[f"surface:{loss.key}"] = surface
+        if f"arrows:{loss.key}" in wanted:
+            arrows = _arrows(loss, handles, chosen[loss.key]) if defined else torch.empty(0, 4)
+            frame.arrays[f"arrows:{loss.key}"] = arrows
     return frame
 
 

@@ -320,6 +320,25 @@ def test_a_soft_label_steps_and_goes_with_reset(open_page: Open):
     assert held["label"] == 2 and held["soft"] == []
 
 
+def test_what_has_no_value_leaves_no_map_behind(open_page: Open):
+    page = open_page(CLASSES + "&soft=0.2,0.5,0.3")
+    ready(page)
+    lines = "document.querySelector('.lv-main .lv-lines path').getAttribute('d')"
+    page.wait_for_function(f"{lines}.length > 100")
+    exact = page.locator(".lv-detail input[type=number]").first
+    exact.fill("1")
+    exact.press("Enter")
+    page.wait_for_function(f"{lines} === ''")
+    note = page.locator("[data-note=cross_entropy]")
+    assert note.inner_text().startswith("cross_entropy.ignore_index is 1, allowed: below 0 with a soft label")
+    turn(page, "class")
+    page.wait_for_function(f"{lines} === ''")  # class 2 is the one that is ignored
+    assert "every row is ignored" in page.locator("[data-note=cross_entropy]").inner_text()
+    page.locator("[data-handle=label]").focus()
+    page.keyboard.press("End")
+    page.wait_for_function(f"{lines}.length > 100")
+
+
 def test_axe_finds_nothing_serious_in_a_soft_batch(visit: Any, site: Any):
     for scheme, more in (("light", ""), ("dark", ""), ("light", "&classes=10")):
         page = visit(color_scheme=scheme).page(

@@ -16,7 +16,7 @@ from lossviz.losses import CATALOGUE, get, value_and_grad
 from lossviz.losses.entry import Loss
 from lossviz.losses.snippets import Library
 from lossviz.scenes import get_scene
-from lossviz.scenes.classes import BATCH, HEIGHT, MOST
+from lossviz.scenes.classes import BATCH, HEIGHT, MOST, SIDE
 from lossviz.scenes.soft import soft
 
 CLASSES = get_scene("classes")
@@ -232,6 +232,16 @@ def test_a_loss_without_an_ignore_index_says_so():
     held = CLASSES.parse_handles({"labels": [1, 0, 2]})
     told = CLASSES.views([get("softmax_focal")], held, {}, ["batch:softmax_focal"]).told["batch"]
     assert set(told) == {"note"} and told["note"].startswith("Focal loss (softmax) has no ignore_index")
+
+
+@pytest.mark.parametrize("held", [{"label": 5}, {"label": 2}, {"soft": [0.2, 0.8]}, {"soft": [0, 0, 0, 1]}])
+def test_a_loss_without_a_value_has_no_map_of_another_label(held: dict[str, Any]):
+    views, ignored = ["surface:cross_entropy", "arrows:cross_entropy"], {"cross_entropy": {"ignore_index": 1}}
+    frame = CLASSES.views([get("cross_entropy")], CLASSES.parse_handles(held), ignored, views)
+    assert frame.notes["cross_entropy"] and frame.numbers == {}
+    assert frame.arrays["surface:cross_entropy"].shape == (SIDE, SIDE)
+    assert frame.arrays["surface:cross_entropy"].isnan().all()
+    assert frame.arrays["arrows:cross_entropy"].shape == (0, 4)
 
 
 INFINITE = {"z1": 8, "z2": 8, "z3": -8, "more": [-8, *[0] * 6], "classes": 4, "temperature": 0.1}
