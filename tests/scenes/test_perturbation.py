@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, kl_div
 
 from lossviz import value_and_grad
-from lossviz.losses import CATALOGUE, get, snippet
+from lossviz.losses import CATALOGUE, adversarial, get, snippet
 from lossviz.losses.entry import Loss
 from lossviz.scenes import digitnet, toynet
 from lossviz.scenes.perturbation import PERTURBATION, PLANE_SIDE, SIDE, WAYS
@@ -155,6 +155,20 @@ def test_two_terms_add_up_and_the_second_is_weighted_by_beta(x1: float, x2: floa
         assert numbers["term.2"] >= -1e-12
     trades = PERTURBATION.views([get("trades")], handles, {}, []).numbers["trades"]
     assert trades["term.1"] == pytest.approx(trades["clean"], rel=1e-9, abs=1e-12)
+
+
+def test_losses_that_are_given_one_attack_walk_it_once(monkeypatch: pytest.MonkeyPatch):
+    asked: list[Tensor] = []
+    ascent = adversarial._ascent
+
+    def counted(model: Any, x: Tensor, target: Tensor) -> Tensor:
+        asked.append(x)
+        return ascent(model, x, target)
+
+    monkeypatch.setattr(adversarial, "_ascent", counted)
+    handles = PERTURBATION.parse_handles({"x1": 0.2718, "steps": 7})
+    PERTURBATION.views([get(key) for key in ("pgd_ce", "trades", "mart")], handles, {}, ["attack"])
+    assert len(asked) == 7
 
 
 def test_no_room_is_no_attack():
