@@ -221,7 +221,7 @@ def test_there_is_a_word_at_either_end_of_how_many_points_there_may_be(open_page
         page.click("[data-act=add]")
     settle(page)
     held = check(page)
-    assert count(page) == 24 and "no room for more" in page.locator(".lv-line-count").inner_text()
+    assert count(page) == 24 and "no room for more" in page.locator(".lv-line-note").inner_text()
     assert page.locator("[data-act=add]").get_attribute("aria-disabled") == "true"
     page.mouse.dblclick(*place_of(page, -1.2, 6.0))
     settle(page)
@@ -231,7 +231,11 @@ def test_there_is_a_word_at_either_end_of_how_many_points_there_may_be(open_page
         page.keyboard.press("Delete")
     settle(page)
     check(page)
-    assert count(page) == 2 and "needs them both" in page.locator(".lv-line-count").inner_text()
+    assert count(page) == 2 and "fewest" in page.locator(".lv-line-note").inner_text()
+    page.click("[data-act=add]")
+    settle(page)
+    assert count(page) == 3 and not page.locator(".lv-line-note").is_visible()
+    page.keyboard.press("Delete")
     assert page.locator("[data-act=remove]").get_attribute("aria-disabled") == "true"
 
 

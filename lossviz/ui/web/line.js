@@ -63,7 +63,9 @@ class Line {
     const button = (name, run) => h("button", { class: "lv-button", type: "button", "data-act": name, title: text[`${name}Help`], onclick: run }, text[name]);
     this.adders = [button("add", () => this.put(this.free())), button("outlier", () => this.put(this.outlier()))];
     this.remover = button("remove", () => this.remove(this.marked));
-    this.count = h("span", { class: "lv-line-count", role: "status" });
+    this.count = h("span", { class: "lv-line-count" });
+    this.note = h("p", { class: "lv-line-note", role: "status" });
+    this.main.overlay.append(this.note);
     this.main.frame.before(h("div", { class: "lv-line-tools" }, ...this.adders, this.remover, this.count));
   }
 
@@ -270,9 +272,9 @@ class Line {
     for (const button of this.adders) button.setAttribute("aria-disabled", full);
     this.remover.setAttribute("aria-disabled", bare);
     this.remover.textContent = fill(text.remove, { k: this.marked + 1 });
-    const words = fill(full ? text.most : bare ? text.fewest : text.count, { count });
-    if (this.count.textContent !== words) this.count.textContent = words;
-    this.count.classList.toggle("lv-line-limit", full || bare);
+    this.count.textContent = fill(text.count, { count });
+    const words = full ? text.most : bare ? text.fewest : "";
+    if (this.note.textContent !== words) this.note.textContent = words;
   }
 
   /** Handles, the line held and its residuals follow the finger; what needs the loss waits for torch. */
