@@ -48,6 +48,7 @@ from benchmarks.served import Served, served
 from lossviz.live.access import Gate
 
 LIMIT_MS = 60
+WARM_SECONDS = 2.0
 IDLE_LIMIT = 0.1 / 100
 """Cores that an idle page may take."""
 
@@ -210,7 +211,7 @@ async def idle(server: Served, request: str, pages: int, seconds: float) -> dict
     """Processor time that the server's processes take, in cores, while ``pages`` pages are open."""
     alone = asyncio.Semaphore(2)
     opened = await asyncio.gather(*(idle_page(server, request, alone) for _ in range(pages)))
-    await asyncio.sleep(2)  # what opening them left to do, such as sending the last pictures
+    await at_rest(server)
     meter = Meter(server)
     await asyncio.sleep(seconds)
     used, _ = meter.read()
@@ -220,6 +221,16 @@ async def idle(server: Served, request: str, pages: int, seconds: float) -> dict
 
 
 # --- processor time
+
+
+async def at_rest(server: Served) -> None:
+    """Wait until no process of the server does anything, such as getting ready to help with a crowd."""
+    used = 1.0
+    while used > 0.05:
+        meter = Meter(server)
+        await asyncio.sleep(0.5)
+        cores, _ = meter.read()
+        used = sum(cores.values()) - cores["client"]
 
 
 class Meter:
@@ -308,7 +319,8 @@ def measure(server: Served, plays: Sequence[Sequence[str]], people: int, hz: flo
     """Let people drag, and say how long they waited and what it cost."""
 
     async def dragging() -> dict[str, Any]:
-        await crowd(server, plays, people, hz, 1.0)
+        await crowd(server, plays, people, hz, WARM_SECONDS)
+        await at_rest(server)
         meter = Meter(server)
         found = figures(await crowd(server, plays, people, hz, seconds), seconds)
         cores, stretch = meter.read()

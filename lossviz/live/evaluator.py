@@ -1,4 +1,4 @@
-"""The process that evaluates scenes: ``python -m lossviz.live.evaluator``, started by the server as a `Sidecar`.
+"""A process that evaluates scenes: ``python -m lossviz.live.evaluator``, started by the server as a `Sidecar`.
 
 Requests come as text on stdin, already checked; frames go to stdout. When stdin closes, with the server or its death,
 the process ends.
@@ -31,7 +31,8 @@ def main() -> NoReturn:
             os._exit(0)
         failed = False
         try:
-            answer = evaluate(parse_request(text))
+            # Nothing is asked by who only wants to know when this process is ready.
+            answer = evaluate(parse_request(text)) if text else b""
         except Exception as error:
             traceback.print_exc()
             failed, answer = True, repr(error).encode()

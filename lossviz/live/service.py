@@ -1,5 +1,6 @@
 """What one server process shares: its sockets' gate, the files it serves, the queue of its runs, its evaluator."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from lossviz.jobs.sidecar import Sidecar
 from lossviz.live.access import Gate
 from lossviz.live.static import Assets
 from lossviz.runs import Store, default_path
+
+MOST_EVALUATORS = 4
+"""Processes that evaluate scenes: one for one finger, more only when several people drag at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,7 @@ def start(web: Path, base: str) -> Service:
     torch.set_num_threads(1)
     store = Store(default_path())
     queue = Queue(store)
-    evaluator = Sidecar("lossviz.live.evaluator")
+    evaluator = Sidecar("lossviz.live.evaluator", min(MOST_EVALUATORS, os.cpu_count() or 1))
     _running = Service(Gate(home()), Assets(web), store, queue, evaluator, base)
     evaluator.start()
     queue.start()

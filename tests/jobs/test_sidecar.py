@@ -8,12 +8,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from lossviz.jobs.sidecar import Sidecar, SidecarError, environment
+from lossviz.jobs.sidecar import TOO_OFTEN, Sidecar, SidecarError, environment
 from lossviz.live.messages import evaluate, parse_request
 
 VIEWS = ["curve", "derivative", "surface:huber", "formula:huber"]
@@ -71,24 +71,50 @@ def test_who_waits_in_line_asks_what_is_newest_at_its_turn(evaluator: Sidecar):
     assert asyncio.run(two_in_line()) == [evaluate(parse_request(message)) for message in (REQUEST, moved)]
 
 
+def test_where_too_many_wait_long_another_process_helps(monkeypatch: pytest.MonkeyPatch):
+    sidecar = Sidecar("lossviz.live.evaluator", 2)
+
+    async def together(message: Callable[[], bytes], count: int) -> list[bytes]:
+        return await asyncio.gather(*(sidecar.ask(message) for _ in range(count)))
+
+    try:
+        monkeypatch.setattr("lossviz.jobs.sidecar.PATIENCE", 1000.0)
+        asyncio.run(together(lambda: REQUEST, 2 * TOO_OFTEN))
+        monkeypatch.setattr("lossviz.jobs.sidecar.PATIENCE", -1.0)
+        asyncio.run(together(lambda: REQUEST, TOO_OFTEN - 1))
+        assert len(sidecar.pids) == 1
+        answers = asyncio.run(together(lambda: REQUEST, 2))
+        assert answers == [evaluate(parse_request(REQUEST))] * 2
+        both = threading.Barrier(2, timeout=60)
+
+        def at_once() -> bytes:
+            both.wait()
+            return REQUEST
+
+        assert asyncio.run(together(at_once, 4)) == [evaluate(parse_request(REQUEST))] * 4
+        assert len(sidecar.pids) == 2
+    finally:
+        sidecar.close()
+    assert sidecar.pids == ()
+
+
 def test_a_failure_is_told_and_the_process_goes_on(evaluator: Sidecar):
     ask(evaluator)
-    pid = evaluator.pid
+    pids = evaluator.pids
     with pytest.raises(SidecarError, match="no JSON"):
         ask(evaluator, b"no JSON")
     assert ask(evaluator) == evaluate(parse_request(REQUEST))
-    assert evaluator.pid == pid
+    assert evaluator.pids == pids
 
 
 def test_after_a_kill_the_next_message_finds_a_new_process(evaluator: Sidecar):
     ask(evaluator)
-    pid = evaluator.pid
-    assert pid is not None
+    (pid,) = evaluator.pids
     os.kill(pid, signal.SIGKILL)
     with pytest.raises(SidecarError, match="ended with code -9"):
         ask(evaluator)
     assert ask(evaluator) == evaluate(parse_request(REQUEST))
-    assert evaluator.pid != pid
+    assert pid not in evaluator.pids
     assert gone(pid, 1)
 
 
@@ -98,7 +124,7 @@ def test_it_ends_when_its_server_is_killed():
         "from lossviz.jobs.sidecar import Sidecar\n"
         "sidecar = Sidecar('lossviz.live.evaluator')\n"
         f"asyncio.run(sidecar.ask(lambda: {REQUEST!r}))\n"
-        "print(sidecar.pid, flush=True)\n"
+        "print(*sidecar.pids, flush=True)\n"
         "time.sleep(60)\n"
     )
     with subprocess.Popen(

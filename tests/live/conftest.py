@@ -31,8 +31,8 @@ def idle(store: Store) -> Queue:
 class Here:
     """An evaluator in this very process, whose `answer` a test may replace."""
 
-    def __init__(self, module: str) -> None:
-        assert module == "lossviz.live.evaluator"
+    def __init__(self, module: str, most: int) -> None:
+        assert module == "lossviz.live.evaluator" and most >= 1
 
     def start(self) -> None: ...
 

@@ -42,7 +42,7 @@ def test_a_recorded_drag_is_what_a_page_asks(play: list[str]):
 
 
 def test_twenty_people_drag_at_once(site: Served, play: list[str]):
-    """Where other programs take the processors, all waits are longer: as many times as the work itself was stretched."""
+    """Where other programs take the processors all waits are longer, as many times as the work was stretched."""
     found = measure(site, [play], PEOPLE, HZ, 4.0)
     assert found["errors"] == 0
     assert found["moves"] == PEOPLE * HZ * 4
