@@ -12,6 +12,8 @@ from lossviz.losses import value_and_grad
 from lossviz.losses.entry import Loss, Params
 
 Verdict: TypeAlias = Literal["agree", "kink", "detached", "differ"]
+Found: TypeAlias = tuple[Tensor, Mapping[str, Tensor]]
+"""A value and its gradients, as ``value_and_grad`` gives them."""
 
 STEP = 1e-5
 """Small enough for the curvature, large enough for float64's sixteen digits: central differences keep ten."""
@@ -68,7 +70,7 @@ def prove(
     x: float,
     params: Params,
     way: Mapping[str, Tensor],
-    found: tuple[Tensor, Mapping[str, Tensor]] | None = None,
+    found: Found | None = None,
 ) -> Proof:
     """The slope at ``x`` along ``way``, three ways.
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from lossviz.losses import get, value_and_grad
 from lossviz.losses.entry import Choice, Flag, Loss
-from lossviz.losses.proof import Proof, prove
+from lossviz.losses.proof import Found, Proof, prove
 from lossviz.scenes.scene import RATE, Frame, Handle, Params, Scene, Values, line_values, stepped
 
 WIDTH, HEIGHT = 16.0, 8.0
@@ -114,7 +114,7 @@ def _numbers(frame: Frame, loss: Loss, handles: Values, params: Mapping[str, Any
     by_edge = {f"gradient.{edge}": part.item() for edge, part in zip(EDGES, slope, strict=True)}
     frame.numbers[loss.key] = {"loss": value.item(), "iou": _iou(handles), **by_edge}
     if f"proof:{loss.key}" in wanted:
-        frame.proofs[loss.key] = _proof(loss, handles, params)
+        frame.proofs[loss.key] = _proof(loss, handles, params, (value, slopes))
     if f"formula:{loss.key}" in wanted:
         frame.lines[loss.key] = line_values(loss.formula, named, params)
     return slope
@@ -146,6 +146,8 @@ def _iou(handles: Values) -> float:
 
 def _moves(loss: Loss, handles: Values) -> Tensor:
     """How the loss's four numbers move with the four edges of the predicted box, ``(4, 4)``."""
+    if loss.input_kind == "boxes":
+        return torch.eye(4, dtype=torch.float64)
     pred = box(handles, "pred").requires_grad_()
     taken = _taken(pred, loss, handles)[0]
     return torch.stack([torch.autograd.grad(number, pred, retain_graph=True)[0][0] for number in taken])
@@ -156,13 +158,13 @@ def _by_edges(loss: Loss, handles: Values, slope: Tensor) -> Tensor:
     return slope[0] if loss.input_kind == "boxes" else slope[0] @ _moves(loss, handles)
 
 
-def _proof(loss: Loss, handles: Values, params: Mapping[str, Any]) -> Proof:
+def _proof(loss: Loss, handles: Values, params: Mapping[str, Any], found: Found) -> Proof:
     """The slope by the left edge of the predicted box."""
 
     def at(x1: float) -> dict[str, Tensor]:
         return inputs({**handles, "pred.x1": x1}, loss)
 
-    return prove(loss, at, handles["pred.x1"], params, {"pred": _moves(loss, handles)[None, :, 0]})
+    return prove(loss, at, handles["pred.x1"], params, {"pred": _moves(loss, handles)[None, :, 0]}, found)
 
 
 def _shared(handles: Values) -> tuple[Tensor, Tensor]:

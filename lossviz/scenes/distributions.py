@@ -26,7 +26,7 @@ from torch import Tensor
 
 from lossviz.losses import get, value_and_grad
 from lossviz.losses.entry import Choice, Loss
-from lossviz.losses.proof import Proof, by_hand, prove
+from lossviz.losses.proof import Found, Proof, by_hand, prove
 from lossviz.scenes.scene import ARROWS, RATE, Frame, Handle, Params, Scene, Series, Values, line_values, stepped
 
 BINS = 6
@@ -107,7 +107,8 @@ def views(losses: Sequence[Loss], handles: Values, params: Params, wanted: Seque
     shared = _shared(p, q)
     pulls: list[Tensor] = []
     for loss in losses:
-        value, grads = value_and_grad(loss, inputs(handles, loss), chosen[loss.key])
+        named = inputs(handles, loss)
+        value, grads = value_and_grad(loss, named, chosen[loss.key])
         slope = grads["pred"][0]
         frame.numbers[loss.key] = {"loss": value.item(), **_held(handles, q, value, slope), **shared}
         pulls.append(_pull(handles, q, value, slope))
@@ -115,9 +116,9 @@ def views(losses: Sequence[Loss], handles: Values, params: Params, wanted: Seque
             hole = int(((p > 0) & (q == 0)).nonzero()[0]) + 1
             frame.notes[loss.key] = f"Infinite: q gives nothing to bin {hole}, where p has {p[hole - 1].item():.3g}."
         elif f"proof:{loss.key}" in wanted:
-            frame.proofs[loss.key] = _proof(loss, handles, chosen[loss.key])
+            frame.proofs[loss.key] = _proof(loss, handles, chosen[loss.key], (value, grads))
         if f"formula:{loss.key}" in wanted:
-            frame.lines[loss.key] = line_values(loss.formula, inputs(handles, loss), chosen[loss.key])
+            frame.lines[loss.key] = line_values(loss.formula, named, chosen[loss.key])
         if f"descent:{loss.key}" in wanted:
             frame.arrays[f"descent:{loss.key}"] = _descent(handles, frame.numbers[loss.key])
     if "pull" in wanted:
@@ -194,7 +195,7 @@ def step(loss: Loss, handles: Values, params: Mapping[str, Any]) -> dict[str, An
     return _after_step(handles, views([loss], handles, {loss.key: params}, []).numbers[loss.key])
 
 
-def _proof(loss: Loss, handles: Values, params: Mapping[str, Any]) -> Proof:
+def _proof(loss: Loss, handles: Values, params: Mapping[str, Any], found: Found) -> Proof:
     """The slope by the highest bar of q, or by its centre."""
     _, q = _pair(handles)
     if handles["shape"] == "bars":
@@ -211,13 +212,12 @@ def _proof(loss: Loss, handles: Values, params: Mapping[str, Any]) -> Proof:
             return inputs({**handles, "q.mean": x}, loss)
 
     way = _ways(handles, q)[name]
-    proof = prove(loss, at, x, params, {"pred": way})
+    proof = prove(loss, at, x, params, {"pred": way}, found)
     if proof.deviation is None:
         return proof
     # By single bins gradients exceed all bounds where q is nearly 0, and so do their last digits: parts of the slope
     # are compared instead.
-    named = at(x)
-    apart = by_hand(loss, named, params)["pred"] - value_and_grad(loss, named, params)[1]["pred"]
+    apart = by_hand(loss, at(x), params)["pred"] - found[1]["pred"]
     return replace(proof, deviation=(apart * way).abs().max().item())
 
 

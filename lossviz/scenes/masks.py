@@ -18,7 +18,7 @@ from torch import Tensor
 
 from lossviz.losses import value_and_grad
 from lossviz.losses.entry import Loss, Number
-from lossviz.losses.proof import Proof, prove
+from lossviz.losses.proof import Found, Proof, prove
 from lossviz.scenes.scene import RATE, Frame, Handle, Params, Scene, Series, Values, line_values
 
 SIDE = 8
@@ -158,7 +158,7 @@ def _numbers(frame: Frame, loss: Loss, handles: Values, params: Mapping[str, Any
     if f"formula:{loss.key}" in wanted:
         frame.lines[loss.key] = line_values(loss.formula, named, params)
     if f"proof:{loss.key}" in wanted and not _leaps(loss, handles):
-        proof = _proof(loss, handles, params)
+        proof = _proof(loss, named, handles, params, (value, slopes))
         # Among equal errors the Lovász losses have a kink, often too slight to be told from a mistake.
         if proof.verdict != "differ" or not _tied(loss, handles):
             frame.proofs[loss.key] = proof
@@ -182,9 +182,8 @@ def _tied(loss: Loss, handles: Values) -> bool:
     return bool(((margin - margin[int(handles["cursor"])]).abs() < TIE).sum() > 1)
 
 
-def _proof(loss: Loss, handles: Values, params: Mapping[str, Any]) -> Proof:
+def _proof(loss: Loss, named: Mapping[str, Tensor], handles: Values, params: Mapping[str, Any], found: Found) -> Proof:
     """The slope by the cell under the cursor."""
-    named = inputs(handles, loss)
     way = torch.zeros(CELLS, dtype=torch.float64)
     way[int(handles["cursor"])] = 1.0
     image = way.reshape(SIDE, SIDE)
@@ -194,7 +193,7 @@ def _proof(loss: Loss, handles: Values, params: Mapping[str, Any]) -> Proof:
     def at(value: float) -> dict[str, Tensor]:
         return {**named, "pred": named["pred"] + (value - cell) * direction}
 
-    return prove(loss, at, cell, params, {"pred": direction})
+    return prove(loss, at, cell, params, {"pred": direction}, found)
 
 
 def _profile(frame: Frame, loss: Loss, handles: Values, params: Mapping[str, Any]) -> Tensor:

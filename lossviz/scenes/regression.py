@@ -18,7 +18,7 @@ from torch import Tensor
 
 from lossviz.losses import value_and_grad
 from lossviz.losses.entry import Choice, Loss
-from lossviz.losses.proof import Proof, prove
+from lossviz.losses.proof import Found, Proof, prove
 from lossviz.scenes.scene import ARROWS, RATE, Frame, Handle, Params, Scene, Values, line_values, stepped
 
 LOW, HIGH = -5.0, 5.0
@@ -74,7 +74,7 @@ def step(loss: Loss, handles: Values, params: Mapping[str, Any]) -> dict[str, An
     return {"pred": stepped(PRED, handles["pred"], slopes["pred"].item(), handles["rate"])}
 
 
-def _proof(loss: Loss, handles: Values, params: Mapping[str, Any], found: tuple[Tensor, Mapping[str, Tensor]]) -> Proof:
+def _proof(loss: Loss, handles: Values, params: Mapping[str, Any], found: Found) -> Proof:
     def at(pred: float) -> dict[str, Tensor]:
         return inputs({**handles, "pred": pred}, loss)
 
