@@ -26,6 +26,7 @@ import argparse
 import asyncio
 import json
 import os
+import random
 import re
 import statistics
 import sys
@@ -166,11 +167,15 @@ class Person:
 
 
 async def crowd(server: Served, plays: Sequence[Sequence[str]], people: int, hz: float, seconds: float) -> list[Person]:
-    """Let ``people`` drag at once, one recording after the other, each from another place in it."""
+    """Let ``people`` drag at once, one recording after the other, each from another place in it and out of step."""
     gate = Gate(server.home)
     crowd = [Person(cycle([*plays[i % len(plays)][i:], *plays[i % len(plays)][:i]])) for i in range(people)]
+    source = random.Random(people)
     await asyncio.gather(
-        *(person.drag(server.url, gate.token(f"person {i}"), hz, seconds, i / people) for i, person in enumerate(crowd))
+        *(
+            person.drag(server.url, gate.token(f"person {i}"), hz, seconds, source.random())
+            for i, person in enumerate(crowd)
+        )
     )
     return crowd
 
