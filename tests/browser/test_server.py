@@ -100,6 +100,21 @@ def test_the_home_page_moves_by_itself_until_it_is_touched(visit: Any, site: Ser
     check_numbers(page, "regression")
 
 
+def test_a_home_page_that_nobody_looks_at_comes_to_rest(visit: Any, site: Served):
+    visitor = visit()
+    visitor.context.clock.install()
+    page = visitor.page(site.url + "/")
+    page.wait_for_function("document.querySelector('output[data-loss]')?.dataset.seq > 3")
+    page.clock.fast_forward(60_000)
+    settle(page)
+    seq = page.locator("output[data-loss]").first.get_attribute("data-seq")
+    page.wait_for_timeout(500)
+    assert page.locator("output[data-loss]").first.get_attribute("data-seq") == seq
+    assert handles(page)["pred"] == 0.5
+    drag(page, "pred", 40)
+    check_numbers(page, "regression")
+
+
 @pytest.mark.slow
 def test_who_asks_for_less_motion_gets_a_still_home_page(visit: Any, site: Served):
     page = visit(reduced_motion="reduce").page(site.url + "/")

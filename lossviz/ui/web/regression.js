@@ -9,6 +9,8 @@ import { Picture, rows } from "./plots.js";
 const TRACKS = { pred: 50, target: 76 };
 const WINDOW = 3;
 const FIT_SPARE = 1.12;
+/** The home page's prediction goes to and fro this often and this slowly, and rests where it began. */
+const [TURNS, TURN_MS] = [2, 15_000];
 
 export function create(tools) {
   return new Regression(tools);
@@ -227,14 +229,16 @@ export class Regression {
     return { head, body };
   }
 
-  /** On the home page the prediction moves by itself, slowly, until somebody takes it. */
+  /** On the home page the prediction moves by itself, slowly, until somebody takes it or nobody seems to look. */
   wander() {
     const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
     if (calm) return;
     const start = performance.now();
     const step = (now) => {
       if (!this.wandering || !this.main.element.isConnected) return;
-      const pred = 0.5 + 3 * Math.sin((now - start) / 2400);
+      const turns = Math.min(TURNS, (now - start) / TURN_MS);
+      this.wandering = turns < TURNS;
+      const pred = 0.5 + 3 * Math.sin(2 * Math.PI * turns);
       this.stage.handles.pred = Math.round(pred * 1000) / 1000;
       this.place();
       this.stage.ask();
