@@ -164,6 +164,24 @@ def test_train_prints_each_point_and_records_it(mnist, home, capsys):
     assert 0 < done["seconds"] < done["total_seconds"]
 
 
+def test_train_from_several_seeds_names_each(mnist, home, capsys):
+    arguments = ["train", "--losses", "mse,mae", "--seed", "3", "--seeds", "2", "--epochs", "1", "--batch-size", "1000"]
+    assert cli.main([*arguments, "--json"]) == 0
+    started, *middle, done = objects(capsys.readouterr().out)
+    assert set(started["bridges"]) == {"mse", "mae"} and "4 networks" in started["way"]
+    run, points = only_run()
+    assert run.spec.seeds == 2 and run.way == started["way"]
+    members = [("mse", 3), ("mae", 3), ("mse", 4), ("mae", 4)]
+    assert [(event["loss"], event["seed"]) for event in middle] == [members[point.member] for point in points]
+    assert list(done["test_accuracy"]) == [f"{loss}, seed {seed}" for loss, seed in members]
+    assert cli.main(arguments) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert started["way"] in lines
+    assert sum("mae" in line and "seed 4" in line and "test accuracy" in line for line in lines) == 1
+    assert cli.main(["runs"]) == 0
+    assert capsys.readouterr().out.count("mse, mae, 2 seeds") == 2
+
+
 def test_train_in_words(mnist, home, capsys):
     assert cli.main(["train", "--losses", "hinge", "--epochs", "1", "--batch-size", "1000", "--optimizer", "sgd"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -253,6 +271,7 @@ def test_the_list_of_runs_needs_no_torch(home):
         ("train --losses mse --learning-rate NaN", ["nan", "above 0"]),
         ("train --losses mse --learning-rate -1", ["-1", "above 0"]),
         ("train --losses mse --seed -1", ["-1", "0 to 4294967295"]),
+        ("train --losses mse --seeds 11", ["seeds is 11", "1 to 10"]),
         ("train --losses huber --param huber.delta=-1", ["huber.delta is -1", "allowed"]),
         ("train --losses huber --param huber.delta=NaN", ["huber.delta is nan", "finite"]),
         ("train --losses huber --param delta=1", ["'delta=1'", "huber.delta=0.5"]),

@@ -20,6 +20,7 @@ OPTIMIZERS: tuple[Optimizer, ...] = get_args(Optimizer)
 
 TRAIN_IMAGES = 60_000
 MAX_LOSSES = 8
+MAX_SEEDS = 10
 MAX_BATCH = 2_048
 MAX_EPOCHS = 100
 MAX_LEARNING_RATE = 10.0
@@ -35,6 +36,7 @@ _FIELDS = (
     "batch_size",
     "epochs",
     "seed",
+    "seeds",
     "record_every",
     "evaluate_every",
 )
@@ -70,8 +72,29 @@ class LossChoice:
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """One network of a run.
+
+    Attributes:
+        place: which loss of the spec it learns.
+        loss: that loss's label.
+        seed: where its weights and the order of its images start.
+        name: for people: the label, with the seed where the run has several.
+    """
+
+    place: int
+    loss: str
+    seed: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunSpec:
     """Everything that decides a run's series of points, but the device and its thread count.
+
+    Every loss is trained once from every seed: ``members`` lists them, first all losses from the first seed, then all
+    from the second, and a point names its member by the place in that list. Members of one seed are paired: they share
+    initial weights and batches.
 
     Attributes:
         recipe: the task; ``mnist`` is the classification of the ten digits.
@@ -82,6 +105,7 @@ class RunSpec:
         batch_size: images a step, 1 to 2,048; the last batch of an epoch may be smaller.
         epochs: passes over the 60,000 training images, 1 to 100.
         seed: start of the initial weights and of the order of the images.
+        seeds: how many seeds each loss is trained from, 1 to 10: ``seed`` and those that follow it.
         record_every: steps between two points of train loss and gradient norm; 0 takes it from ``pace``.
         evaluate_every: steps between two evaluations on 1,000 test images; 0 takes it from ``pace``.
     """
@@ -94,6 +118,7 @@ class RunSpec:
     batch_size: int = 32
     epochs: int = 10
     seed: int = 0
+    seeds: int = 1
     record_every: int = 0
     evaluate_every: int = 0
 
@@ -113,8 +138,16 @@ class RunSpec:
         """Steps of the whole run."""
         return self.steps_per_epoch * self.epochs
 
+    def members(self) -> tuple[Member, ...]:
+        """Every network of the run, in the order in which points number them."""
+        return tuple(
+            Member(place, label, seed, f"{label}, seed {seed}" if self.seeds > 1 else label)
+            for seed in range(self.seed, self.seed + self.seeds)
+            for place, label in enumerate(self.labels())
+        )
+
     def labels(self) -> tuple[str, ...]:
-        """One distinct name per member: the loss's name, with ``#2``, ``#3`` for one that is entered again."""
+        """One distinct name per loss: the loss's name, with ``#2``, ``#3`` for one that is entered again."""
         return distinct([choice.name for choice in self.losses])
 
     def to_json(self) -> dict[str, Any]:
@@ -128,6 +161,7 @@ class RunSpec:
             "batch_size": self.batch_size,
             "epochs": self.epochs,
             "seed": self.seed,
+            "seeds": self.seeds,
             "record_every": self.record_every,
             "evaluate_every": self.evaluate_every,
         }
@@ -149,6 +183,7 @@ class RunSpec:
         epochs = _whole(fields.get("epochs", 10), "epochs", 1, MAX_EPOCHS)
         batch_size = _whole(fields.get("batch_size", 32), "batch_size", 1, MAX_BATCH)
         steps = math.ceil(TRAIN_IMAGES / batch_size) * epochs
+        seeds = _whole(fields.get("seeds", 1), "seeds", 1, MAX_SEEDS)
         return cls(
             recipe=cast(Recipe, _one_of(fields.get("recipe", "mnist"), RECIPES, "recipe")),
             losses=_losses(fields["losses"]),
@@ -157,7 +192,8 @@ class RunSpec:
             learning_rate=_learning_rate(fields.get("learning_rate", 1e-3)),
             batch_size=batch_size,
             epochs=epochs,
-            seed=_whole(fields.get("seed", 0), "seed", 0, MAX_SEED),
+            seed=_whole(fields.get("seed", 0), "seed", 0, MAX_SEED + 1 - seeds),
+            seeds=seeds,
             record_every=_whole(fields["record_every"], "record_every", 1, steps) if "record_every" in fields else 0,
             evaluate_every=_whole(fields["evaluate_every"], "evaluate_every", 1, steps)
             if "evaluate_every" in fields
