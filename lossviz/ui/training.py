@@ -18,7 +18,7 @@ from lossviz.losses import get
 from lossviz.losses.entry import Loss, Number, Vector
 from lossviz.losses.typed import typed_loss
 from lossviz.models import NETWORKS
-from lossviz.runs import ARTICLE, OPTIMIZERS, LossChoice, Run, RunSpec
+from lossviz.runs import ARTICLE, MAX_SEEDS, OPTIMIZERS, LossChoice, Run, RunSpec
 from lossviz.runs.spec import MAX_BATCH, MAX_EPOCHS, MAX_LEARNING_RATE, MAX_LOSSES, MAX_SEED, shortened
 from lossviz.scenes.formula import TEXT, own_params
 from lossviz.scenes.state import State, plain
@@ -49,7 +49,7 @@ _STATUSES = {
 def fill_form(spec: RunSpec) -> None:
     """Set the form's widgets to ``spec``; call it before they are made."""
     st.session_state["losses"] = [choice.key for choice in spec.losses]
-    for name in ("model", "optimizer", "learning_rate", "batch_size", "epochs", "seed"):
+    for name in ("model", "optimizer", "learning_rate", "batch_size", "epochs", "seed", "seeds"):
         st.session_state[name] = getattr(spec, name)
     for place, choice in enumerate(spec.losses):
         st.session_state[f"loss.{place}"] = choice.key
@@ -149,6 +149,17 @@ def form() -> dict[str, Any]:
     seed = left.number_input(
         tr("Seed"), 0, MAX_SEED, step=1, key="seed", help=tr("The same seed gives the same run again.")
     )
+    seeds = right.number_input(
+        tr("Seeds"),
+        1,
+        MAX_SEEDS,
+        step=1,
+        key="seeds",
+        help=tr(
+            "Train every loss from so many seeds: the line is their mean, the band reaches from the lowest to the "
+            "highest of them."
+        ),
+    )
     wanted = {
         "losses": losses,
         "model": model,
@@ -157,6 +168,7 @@ def form() -> dict[str, Any]:
         "batch_size": batch,
         "epochs": epochs,
         "seed": seed,
+        "seeds": seeds,
     }
     with suppress(ValueError):
         st.session_state["left"] = RunSpec.parse(wanted)
@@ -177,7 +189,7 @@ def bridges(spec: RunSpec) -> None:
 
 
 def names(spec: RunSpec, most: int = _SHORT) -> list[str]:
-    """Return one name a member for people, with parameters that are not the default ones.
+    """Return one name a loss for people, with parameters that are not the default ones.
 
     A typed formula is shown with at most so many characters, and with all of its parameters.
     """
@@ -212,13 +224,13 @@ def preview(spec: RunSpec) -> None:
 def _mount(spec: RunSpec, told: Mapping[str, str], mine: bool, on: Mapping[str, Callable[[], None]]) -> None:
     labels = names(spec)
     words = tr("Epoch"), tr("Test accuracy"), tr("Train loss"), tr("Gradient norm"), tr("Test loss")
-    steps = {"total_steps": spec.total_steps, "steps_per_epoch": spec.steps_per_epoch}
+    steps = {"total_steps": spec.total_steps, "steps_per_epoch": spec.steps_per_epoch, "seeds": spec.seeds}
     data = {
         "run": {**told, **steps, "names": labels},
         "mine": mine,
         "dashes": DASHES,
-        "figures": figures.curves(labels, spec.epochs, words),
-        "text": _text(),
+        "figures": figures.curves(labels, spec.epochs, words, banded=spec.seeds > 1),
+        "text": _text(spec.seeds),
     }
     mount("training", KEY, data, on)
 
@@ -331,12 +343,21 @@ def _remove(place: int) -> None:
     st.session_state["losses"] = [key for row, key in enumerate(losses) if row != place]
 
 
-def _text() -> Mapping[str, Any]:
-    return {
+def _text(seeds: int) -> Mapping[str, Any]:
+    sentence = tr("{name} reads {accuracy} of the test images.")
+    titles = {
         "accuracy": tr("Test accuracy: line, 1,000 fixed test images; dots, all 10,000 at each epoch's end"),
         "train_loss": tr("Train loss, each in its own unit"),
         "grad_norm": tr("Gradient norm"),
         "test_loss": tr("Test loss, each in its own unit"),
+    }
+    if seeds > 1:
+        sentence = tr("{name} reads {accuracy} of the test images, from {low} to {high} over its seeds.")
+        titles["accuracy"] = tr(
+            "Test accuracy: line, mean of {count} seeds; band, lowest to highest; dots, all 10,000 images", count=seeds
+        )
+    return {
+        **titles,
         "accuracyShort": tr("Test accuracy"),
         "testLossShort": tr("Test loss"),
         "trainLossShort": tr("Train loss"),
@@ -349,7 +370,8 @@ def _text() -> Mapping[str, Any]:
         "took": tr("took {time}"),
         "waiting": tr("it begins when a worker is free"),
         "statuses": {status: tr(word) for status, word in _STATUSES.items()},
-        "sentence": tr("{name} reads {accuracy} of the test images."),
+        "sentence": sentence,
+        "span": tr("{low} to {high}"),
         "table": tr("Epochs as a table"),
         "epoch": tr("Epoch"),
         "missing": tr("There is no such run; it may have been deleted."),
