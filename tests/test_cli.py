@@ -160,7 +160,9 @@ def test_train_prints_each_point_and_records_it(mnist, home, capsys):
         ("point", point.step, names[point.member], point.metric, point.value) for point in points
     ]
     assert done["event"] == "done" and set(done["test_accuracy"]) == set(names)
-    assert done["test_accuracy"]["mse"] == done["test_accuracy"]["mse#2"] > 0.5
+    # Twins lie at different rows of one product, whose sums may be rounded differently.
+    accuracy = done["test_accuracy"]
+    assert accuracy["mse"] == pytest.approx(accuracy["mse#2"], abs=0.002) and accuracy["mse"] > 0.5
     assert 0 < done["seconds"] < done["total_seconds"]
 
 
@@ -228,13 +230,13 @@ def test_train_with_formulas(mnist, home, capsys):
 
 def test_a_typed_square_trains_as_mse_does(mnist, home, capsys):
     steps = ["--epochs", "1", "--batch-size", "1000", "--json"]
-    assert cli.main(["train", "--losses", "mse", "--formula", "(pred - target)**2", *steps]) == 0
-    points = [event for event in objects(capsys.readouterr().out) if event["event"] == "point"]
-    mse, ours = (
-        {(point["step"], point["metric"]): point["value"] for point in points if point["loss"] == name}
-        for name in ("mse", "(pred - target)**2")
-    )
-    assert len(mse) > 20 and ours == pytest.approx(mse, rel=1e-6)
+    found: list[list[tuple[int, str, float]]] = []
+    for loss in (["--losses", "mse"], ["--formula", "(pred - target)**2"]):
+        assert cli.main(["train", *loss, *steps]) == 0
+        points = [event for event in objects(capsys.readouterr().out) if event["event"] == "point"]
+        found.append([(point["step"], point["metric"], point["value"]) for point in points])
+    mse, ours = found
+    assert len(mse) > 20 and mse == ours
 
 
 def test_the_list_of_runs_needs_no_torch(home):
