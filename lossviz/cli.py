@@ -354,7 +354,18 @@ def _spec(options: argparse.Namespace) -> dict[str, Any]:
         having = [p for p in members if keys[p] != KEY or param in parse(entries[p]["formula"]).parameters]
         for place in having or members:
             entries[place]["params"][param] = _value(value)
-    chosen = ("model", "optimizer", "learning_rate", "batch_size", "epochs", "seed", "seeds")
+    chosen = (
+        "model",
+        "optimizer",
+        "learning_rate",
+        "schedule",
+        "weight_decay",
+        "clip",
+        "batch_size",
+        "epochs",
+        "seed",
+        "seeds",
+    )
     given = {name: getattr(options, name) for name in chosen if getattr(options, name) is not None}
     return {"losses": entries, **given}
 
@@ -420,9 +431,12 @@ def _parser() -> argparse.ArgumentParser:
     training.add_argument("--formula", action="append", default=[], help=FORMULA_HELP, metavar="TEXT")
     training.add_argument("--param", action="append", default=[], help="such as huber.delta=0.5; may be repeated")
     training.add_argument("--model", help="softmax (default), mlp or cnn")
-    training.add_argument("--optimizer", help="adam (default), sgd or momentum")
+    training.add_argument("--optimizer", help="adam (default), sgd, momentum, nesterov, adamw, rmsprop or adagrad")
+    training.add_argument("--schedule", help="of the learning rate: constant (default), cosine, one-cycle or step")
     # Numbers are judged by the run's spec, whose sentence names the allowed range.
     training.add_argument("--learning-rate", type=_value, help="above 0, at most 10 (default 0.001)")
+    training.add_argument("--weight-decay", type=_value, help="0 to 1 (default 0)")
+    training.add_argument("--clip", type=_value, help="longest norm of a gradient, up to 1000 (default 0: any)")
     training.add_argument("--batch-size", type=_value, help="1 to 2048 (default 32)")
     training.add_argument("--epochs", type=_value, help="1 to 100 (default 10)")
     training.add_argument("--seed", type=_value, help="whole number (default 0)")

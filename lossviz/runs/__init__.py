@@ -1,7 +1,7 @@
 """Runs: what one is (``RunSpec``), where they are kept (``Store``), how they leave (``to_csv``, ``to_json``)."""
 
 from lossviz.runs.export import json_number, summary, to_csv, to_json
-from lossviz.runs.spec import ARTICLE, MAX_LOSSES, MAX_SEEDS, MODELS, OPTIMIZERS, LossChoice, Member, RunSpec
+from lossviz.runs.spec import ARTICLE, MAX_LOSSES, MAX_SEEDS, MODELS, OPTIMIZERS, SCHEDULES, LossChoice, Member, RunSpec
 from lossviz.runs.store import OVER, STATUSES, Measured, Point, Run, Status, Store, StoreError, default_path
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "MODELS",
     "OPTIMIZERS",
     "OVER",
+    "SCHEDULES",
     "STATUSES",
     "LossChoice",
     "Measured",

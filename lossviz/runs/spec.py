@@ -11,12 +11,14 @@ from lossviz.runs import pace
 
 Recipe = Literal["mnist"]
 Model = Literal["softmax", "mlp", "cnn"]
-Optimizer = Literal["sgd", "momentum", "adam"]
+Optimizer = Literal["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "adagrad"]
+Schedule = Literal["constant", "cosine", "one-cycle", "step"]
 ParamValue = float | int | bool | str | list[float] | None
 
 RECIPES: tuple[Recipe, ...] = get_args(Recipe)
 MODELS: tuple[Model, ...] = get_args(Model)
 OPTIMIZERS: tuple[Optimizer, ...] = get_args(Optimizer)
+SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
 
 TRAIN_IMAGES = 60_000
 MAX_LOSSES = 8
@@ -24,6 +26,8 @@ MAX_SEEDS = 10
 MAX_BATCH = 2_048
 MAX_EPOCHS = 100
 MAX_LEARNING_RATE = 10.0
+MAX_WEIGHT_DECAY = 1.0
+MAX_CLIP = 1_000.0
 MAX_SEED = 2**32 - 1
 MAX_VECTOR = 1_000
 
@@ -33,6 +37,9 @@ _FIELDS = (
     "model",
     "optimizer",
     "learning_rate",
+    "schedule",
+    "weight_decay",
+    "clip",
     "batch_size",
     "epochs",
     "seed",
@@ -100,8 +107,14 @@ class RunSpec:
         recipe: the task; ``mnist`` is the classification of the ten digits.
         losses: 1 to 8 losses, compared paired; the same one may be there twice.
         model: the network.
-        optimizer: plain ``sgd``, ``momentum`` (0.9) or ``adam``.
-        learning_rate: above 0, at most 10.
+        optimizer: plain ``sgd``, ``momentum`` (0.9), ``nesterov`` (0.9), ``adam``, ``adamw``, ``rmsprop`` or
+            ``adagrad``, each at PyTorch's default settings.
+        learning_rate: above 0, at most 10; where a schedule changes it, the highest.
+        schedule: ``constant``; ``cosine`` down to 0; ``one-cycle``, up for three tenths of the run and then down to
+            nearly 0; ``step``, a tenth after each third of the run.
+        weight_decay: what is added of the weights to their gradient, 0 to 1; ``adamw`` takes it off the weights
+            themselves, in parts of the learning rate.
+        clip: the norm to which each network's gradient is shortened where it is longer, at most 1,000; 0 leaves it.
         batch_size: images a step, 1 to 2,048; the last batch of an epoch may be smaller.
         epochs: passes over the 60,000 training images, 1 to 100.
         seed: start of the initial weights and of the order of the images.
@@ -115,6 +128,9 @@ class RunSpec:
     model: Model = "softmax"
     optimizer: Optimizer = "adam"
     learning_rate: float = 1e-3
+    schedule: Schedule = "constant"
+    weight_decay: float = 0.0
+    clip: float = 0.0
     batch_size: int = 32
     epochs: int = 10
     seed: int = 0
@@ -158,6 +174,9 @@ class RunSpec:
             "model": self.model,
             "optimizer": self.optimizer,
             "learning_rate": self.learning_rate,
+            "schedule": self.schedule,
+            "weight_decay": self.weight_decay,
+            "clip": self.clip,
             "batch_size": self.batch_size,
             "epochs": self.epochs,
             "seed": self.seed,
@@ -190,6 +209,9 @@ class RunSpec:
             model=cast(Model, _one_of(fields.get("model", "softmax"), MODELS, "model")),
             optimizer=cast(Optimizer, _one_of(fields.get("optimizer", "adam"), OPTIMIZERS, "optimizer")),
             learning_rate=_learning_rate(fields.get("learning_rate", 1e-3)),
+            schedule=cast(Schedule, _one_of(fields.get("schedule", "constant"), SCHEDULES, "schedule")),
+            weight_decay=_from_zero(fields.get("weight_decay", 0.0), "weight_decay", MAX_WEIGHT_DECAY),
+            clip=_from_zero(fields.get("clip", 0.0), "clip", MAX_CLIP),
             batch_size=batch_size,
             epochs=epochs,
             seed=_whole(fields.get("seed", 0), "seed", 0, MAX_SEED + 1 - seeds),
@@ -246,6 +268,12 @@ def _whole(value: object, name: str, low: int, high: int) -> int:
 def _learning_rate(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MAX_LEARNING_RATE:
         raise ValueError(f"learning_rate is {_shown(value)}; it must be a number above 0 and at most 10")
+    return float(value)
+
+
+def _from_zero(value: object, name: str, high: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= high:
+        raise ValueError(f"{name} is {_shown(value)}; it must be a number from 0 to {high:g}")
     return float(value)
 
 

@@ -44,6 +44,12 @@ class Weights:
         norms = [torch.linalg.vector_norm(part, dim=1, dtype=torch.float64) for part in parts]
         return torch.linalg.vector_norm(torch.stack(norms), dim=0)
 
+    def shorten(self, longest: float) -> None:
+        """Scale the gradient of each network whose norm is above ``longest`` down to it, as PyTorch's clipping does."""
+        factors = (longest / (self.norms() + 1e-6)).clamp_(max=1.0).to(self.values.dtype)
+        for _, gradient in self.parameters:
+            gradient.mul_(factors.view(-1, *[1] * (gradient.ndim - 1)))
+
     def finite(self) -> Tensor:
         """Whether all of a network's weights are finite, for each network."""
         return torch.stack([values.flatten(1).isfinite().all(1) for values, _ in self.parameters]).all(0)

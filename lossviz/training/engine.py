@@ -15,6 +15,7 @@ from lossviz.runs import RunSpec
 from lossviz.training.bridges import objective
 from lossviz.training.data import SAMPLE, Dataset, pixels
 from lossviz.training.events import TICK, Done, Event, Started
+from lossviz.training.optimizers import learning_rates
 from lossviz.training.stack import Stack, divide, told
 
 
@@ -49,10 +50,10 @@ def train(spec: RunSpec, data: Dataset, dtype: torch.dtype = torch.float32) -> I
     """Train every member of ``spec`` on ``data``, on the device where the data lie.
 
     Metrics, each at steps that the spec fixes: ``train_loss`` (mean over the steps since the last one) and
-    ``grad_norm`` (of the step's gradient) at step 1, every ``record_every`` steps and at the end; ``test_loss_sample``
-    and ``test_accuracy_sample`` on 1,000 test images every ``evaluate_every`` steps; ``test_loss`` and
-    ``test_accuracy`` on all 10,000 at the end of each epoch. Accuracies are shares from 0 to 1, losses means over
-    images.
+    ``grad_norm`` (of the step's gradient, before it is clipped) at step 1, every ``record_every`` steps and at the end;
+    ``test_loss_sample`` and ``test_accuracy_sample`` on 1,000 test images every ``evaluate_every`` steps;
+    ``test_loss`` and ``test_accuracy`` on all 10,000 at the end of each epoch. Accuracies are shares from 0 to 1,
+    losses means over images.
 
     Raises:
         ValueError: a loss cannot be trained on, as ``validate`` says.
@@ -67,12 +68,13 @@ def train(spec: RunSpec, data: Dataset, dtype: torch.dtype = torch.float32) -> I
 
     sample = data.test_images[SAMPLE], data.test_labels[SAMPLE]
     seeds = range(spec.seed, spec.seed + spec.seeds)
+    rate = learning_rates(spec.schedule, spec.learning_rate, spec.total_steps)
     clock.start()
     for step, (images, labels) in enumerate(data.batches(seeds, spec.batch_size, spec.epochs), start=1):
         due = step == 1 or step % spec.record_every == 0 or step == spec.total_steps
         inputs = pixels(images, dtype)
         for stack in [stack for stack in stacks if stack.alive]:
-            stack.step(inputs, labels, measure=due)
+            stack.step(inputs, labels, rate(step - 1), measure=due)
             yield TICK
             if due:
                 with clock.paused():

@@ -92,7 +92,8 @@ class Stack:
         self._shape = shape
         self._weights = Weights(networks, len(block.losses))
         self._program = program(networks[0], self._weights, *shape)
-        self._update = optimizer(spec.optimizer, self._weights, spec.learning_rate)
+        self._update = optimizer(spec.optimizer, self._weights, spec.weight_decay)
+        self._clip = spec.clip
         self._dtype = dtype
         # What has ended stays in the stack without a gradient, so that the others' numbers do not change by a bit.
         self._learning: list[Objective | None] = list(self._objectives)
@@ -104,7 +105,7 @@ class Stack:
         """Whether any member is still training."""
         return bool(self._training)
 
-    def step(self, images: Tensor, labels: Tensor, measure: bool) -> None:
+    def step(self, images: Tensor, labels: Tensor, rate: float, measure: bool) -> None:
         """One step of the optimiser on every seed's batch; ``measure`` keeps the gradients' norms for the report."""
         if not self._whole:
             images, labels = images[self._seeds], labels[self._seeds]
@@ -116,7 +117,9 @@ class Stack:
         )
         if measure:
             self._norms = self._weights.norms()
-        self._update()
+        if self._clip:
+            self._weights.shorten(self._clip)
+        self._update(rate)
 
     def report(self, step: int) -> Iterator[Event]:
         """The mean losses since the last report and the gradient norms; or the end, where a loss is not finite.

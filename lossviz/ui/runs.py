@@ -202,4 +202,11 @@ def _accuracy(run: Run) -> str:
 def _settings(run: Run) -> str:
     spec = run.spec
     seeds = f"seeds {spec.seed} to {spec.seed + spec.seeds - 1}" if spec.seeds > 1 else f"seed {spec.seed}"
-    return f"{spec.optimizer} {spec.learning_rate:g}, batch {spec.batch_size}, {spec.epochs} epochs, {seeds}"
+    parts = [f"{spec.optimizer} {spec.learning_rate:g}", f"batch {spec.batch_size}", f"{spec.epochs} epochs", seeds]
+    if spec.schedule != "constant":
+        parts.append(spec.schedule)
+    if spec.weight_decay:
+        parts.append(f"weight decay {spec.weight_decay:g}")
+    if spec.clip:
+        parts.append(f"gradient up to {spec.clip:g}")
+    return ", ".join(parts)

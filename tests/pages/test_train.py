@@ -35,6 +35,9 @@ def test_train_queues_what_the_form_says(visit: Visit, ours: Service):
     page.number_input(key="epochs").set_value(2)
     page.number_input(key="seed").set_value(7)
     page.number_input(key="seeds").set_value(3)
+    page.selectbox(key="schedule").set_value("cosine")
+    page.number_input(key="weight_decay").set_value(0.01)
+    page.number_input(key="clip").set_value(2.0)
     page.selectbox(key="loss.1").set_value("huber")
     well(page.run())
     page.number_input(key="1.huber.delta").set_value(0.5)
@@ -49,6 +52,9 @@ def test_train_queues_what_the_form_says(visit: Visit, ours: Service):
         epochs=2,
         seed=7,
         seeds=3,
+        schedule="cosine",
+        weight_decay=0.01,
+        clip=2.0,
     )
     assert address(page) == {"run": run.id}
     assert ours.queue.waiting == 1

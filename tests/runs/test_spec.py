@@ -65,9 +65,12 @@ def test_a_formula_that_is_none_is_refused(losses, words):
 
 
 def test_a_spec_survives_json():
-    spec = RunSpec.parse({**GOOD, "model": "cnn", "optimizer": "momentum", "learning_rate": 0.1, "seed": 7})
+    spec = RunSpec.parse({**GOOD, "model": "cnn", "optimizer": "adamw", "learning_rate": 0.1, "seed": 7})
     assert RunSpec.parse(json.loads(json.dumps(spec.to_json()))) == spec
     assert spec.losses[1] == LossChoice("huber", {"delta": 0.5})
+    spec = RunSpec.parse({**GOOD, "schedule": "one-cycle", "weight_decay": 0.01, "clip": 2})
+    assert RunSpec.parse(json.loads(json.dumps(spec.to_json()))) == spec
+    assert (spec.schedule, spec.weight_decay, spec.clip) == ("one-cycle", 0.01, 2.0)
 
 
 def test_the_article_s_experiment_is_the_default():
@@ -89,6 +92,11 @@ def test_the_article_s_experiment_is_the_default():
         ({"batch_size": 4096}, ["4096", "1 to 2048"]),
         ({"batch_size": "32"}, ["'32'"]),
         ({"seed": -1}, ["-1", "0 to 4294967295"]),
+        ({"schedule": "cosin"}, ["'cosin'", "did you mean cosine"]),
+        ({"weight_decay": -0.1}, ["weight_decay is -0.1", "0 to 1"]),
+        ({"weight_decay": True}, ["weight_decay is True"]),
+        ({"clip": math.nan}, ["clip is nan", "0 to 1000"]),
+        ({"clip": "1"}, ["clip is '1'"]),
         ({"seeds": 0}, ["seeds is 0", "1 to 10"]),
         ({"seeds": 11}, ["seeds is 11", "1 to 10"]),
         ({"seeds": "3"}, ["'3'", "whole number"]),

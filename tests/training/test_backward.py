@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from lossviz.models import NETWORKS
-from lossviz.runs import MODELS, OPTIMIZERS
+from lossviz.runs import MODELS, OPTIMIZERS, SCHEDULES
 from lossviz.training.backward import Convolutional, Dense, Weights, program
-from lossviz.training.optimizers import optimizer
+from lossviz.training.optimizers import learning_rates, optimizer
 
 SHAPES = [(1, 1), (1, 3), (3, 1), (2, 3)]
 """Seeds and losses."""
@@ -95,15 +95,21 @@ def test_weights_that_are_not_finite_are_found_in_their_network_alone(model):
     assert weights.finite().tolist() == [True, True, False, True]
 
 
+@pytest.mark.parametrize("decay", [0.0, 0.1])
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_a_hundred_steps_are_those_of_torch_optim(name):
+def test_a_hundred_steps_are_those_of_torch_optim(name, decay):
     (reference,), weights, way = built("softmax", 1, 1)
+    settings = {"lr": 0.05, "weight_decay": decay}
     theirs = {
-        "sgd": lambda p: torch.optim.SGD(p, lr=0.05),
-        "momentum": lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9),
-        "adam": lambda p: torch.optim.Adam(p, lr=0.05),
+        "sgd": lambda p: torch.optim.SGD(p, **settings),
+        "momentum": lambda p: torch.optim.SGD(p, **settings, momentum=0.9),
+        "nesterov": lambda p: torch.optim.SGD(p, **settings, momentum=0.9, nesterov=True),
+        "adam": lambda p: torch.optim.Adam(p, **settings),
+        "adamw": lambda p: torch.optim.AdamW(p, **settings),
+        "rmsprop": lambda p: torch.optim.RMSprop(p, **settings),
+        "adagrad": lambda p: torch.optim.Adagrad(p, **settings),
     }[name](list(reference.parameters()))
-    step = optimizer(name, weights, 0.05)
+    step = optimizer(name, weights, decay)
     for seed in range(100):
         images, gradient = batch(seed)
         theirs.zero_grad()
@@ -111,6 +117,52 @@ def test_a_hundred_steps_are_those_of_torch_optim(name):
         theirs.step()
         way.logits(images)
         way.fill([gradient[0, 0]])
-        step()
+        step(0.05)
     for (ours, _), other in zip(weights.parameters, reference.parameters(), strict=True):
         torch.testing.assert_close(ours[0], other.detach(), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("steps", [10, 1_875, 18_751])
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_schedules_are_those_of_torch_optim(name, steps):
+    sgd = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.3)
+    kinds = torch.optim.lr_scheduler
+    thirds = [-(-steps // 3), -(-2 * steps // 3)]
+    schedule = {
+        "constant": lambda: kinds.ConstantLR(sgd, factor=1.0),
+        "cosine": lambda: kinds.CosineAnnealingLR(sgd, T_max=steps),
+        "one-cycle": lambda: kinds.OneCycleLR(sgd, max_lr=0.3, total_steps=steps),
+        "step": lambda: kinds.MultiStepLR(sgd, milestones=thirds),
+    }[name]()
+    rate = learning_rates(name, 0.3, steps)
+    for step in range(steps):
+        assert rate(step) == pytest.approx(schedule.get_last_lr()[0], rel=1e-9, abs=1e-12), step
+        sgd.step()
+        if step + 1 < steps:
+            schedule.step()
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 4])
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_run_of_a_few_steps_has_a_rate_for_each(name, steps):
+    rate = learning_rates(name, 0.3, steps)
+    assert all(0 < rate(step) <= 0.3 for step in range(steps))
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_long_gradients_are_shortened_as_torch_does_and_each_network_s_alone(model):
+    references, weights, way = built(model, 2, 2)
+    images, gradient = batch(0, 2, 2)
+    gradient[0, 1] *= 1e-6
+    way.logits(images)
+    way.fill([gradient[:, loss].reshape(-1, 10).clone() for loss in range(2)])
+    before = weights.norms()
+    longest = before.max().item() / 3
+    weights.shorten(longest)
+    for member, reference in enumerate(references):
+        seed, loss = divmod(member, 2)
+        (reference(images[seed]) * gradient[seed, loss]).sum().div(32).backward()
+        torch.nn.utils.clip_grad_norm_(reference.parameters(), longest)
+        for (_, block), parameter in zip(weights.parameters, reference.parameters(), strict=True):
+            torch.testing.assert_close(of(block, member), parameter.grad, rtol=1e-9, atol=1e-12)
+    assert weights.norms()[1] == before[1] and weights.norms().max() == pytest.approx(longest, rel=1e-4)
