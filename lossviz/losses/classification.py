@@ -386,11 +386,15 @@ def _alpha(pred: Tensor, target: Tensor, alpha: float | list[float] | Tensor | N
 def _focal_grad(
     *, pred: Tensor, target: Tensor, alpha: float | list[float] | Tensor | None, gamma: float
 ) -> dict[str, Tensor]:
-    log_p, log_rest = _focal_logs(pred, target)
-    steepness = (gamma * log_rest).exp() * (log_rest.exp() - gamma * log_p.exp() * log_p)
+    # As _focal_logs, but the rivals' share of each other gives 1 - p too: its sum costs as much again.
     is_label = _is_label(pred, target)
-    share = pred.masked_fill(is_label, -math.inf).softmax(-1)
-    return {"pred": (_alpha(pred, target, alpha) * steepness)[:, None] * (share - is_label.to(pred.dtype))}
+    log_all = pred.log_softmax(-1)
+    log_share = pred.masked_fill(is_label, -math.inf).log_softmax(-1)
+    log_rest = log_all.masked_fill(is_label, -math.inf).amax(-1) - log_share.amax(-1)
+    log_p = log_all.gather(-1, target[:, None])[:, 0]
+    steepness = (gamma * log_rest).exp() * (log_rest.exp() - gamma * log_p.exp() * log_p)
+    surplus = log_share.exp().masked_fill(is_label, -1.0)
+    return {"pred": (_alpha(pred, target, alpha) * steepness)[:, None] * surplus}
 
 
 def _check_focal(inputs: Inputs, params: Params) -> None:
