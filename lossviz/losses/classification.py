@@ -204,8 +204,11 @@ def _summed_weight(unreduced: Tensor, inputs: Inputs, params: Params) -> Tensor:
 
 
 def _cross_entropy_grad(*, pred: Tensor, target: Tensor, weight: Tensor, ignore_index: int) -> dict[str, Tensor]:
-    surplus = pred.softmax(-1) - _is_label(pred, _label(target, ignore_index)).to(pred.dtype)
-    return {"pred": _row_weight(target, weight, ignore_index)[:, None] * surplus}
+    ignored = target == ignore_index
+    label = target.masked_fill(ignored, 0)
+    row = weight.index_select(0, label).masked_fill(ignored, 0)
+    surplus = pred.softmax(-1).scatter_add(-1, label[:, None], pred.new_full((len(pred), 1), -1.0))
+    return {"pred": row[:, None] * surplus}
 
 
 def _is_label(pred: Tensor, label: Tensor) -> Tensor:
@@ -387,13 +390,13 @@ def _focal_grad(
     *, pred: Tensor, target: Tensor, alpha: float | list[float] | Tensor | None, gamma: float
 ) -> dict[str, Tensor]:
     # As _focal_logs, but the rivals' share of each other gives 1 - p too: its sum costs as much again.
-    is_label = _is_label(pred, target)
+    label = target[:, None]
     log_all = pred.log_softmax(-1)
-    log_share = pred.masked_fill(is_label, -math.inf).log_softmax(-1)
-    log_rest = log_all.masked_fill(is_label, -math.inf).amax(-1) - log_share.amax(-1)
-    log_p = log_all.gather(-1, target[:, None])[:, 0]
+    log_share = pred.scatter(-1, label, -math.inf).log_softmax(-1)
+    log_rest = log_all.scatter(-1, label, -math.inf).amax(-1) - log_share.amax(-1)
+    log_p = log_all.gather(-1, label)[:, 0]
     steepness = (gamma * log_rest).exp() * (log_rest.exp() - gamma * log_p.exp() * log_p)
-    surplus = log_share.exp().masked_fill(is_label, -1.0)
+    surplus = log_share.exp().scatter(-1, label, -1.0)
     return {"pred": (_alpha(pred, target, alpha) * steepness)[:, None] * surplus}
 
 
