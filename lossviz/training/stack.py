@@ -127,13 +127,9 @@ class Stack:
         The step needs only the loss's gradient: its value is computed here, for all steps since the last report at
         once.
         """
-        seeds, _ = self._shape
-        labels = torch.cat([part.view(seeds, -1) for _, part in self._seen], 1)
-        each = [
-            torch.cat([part.view(seeds, -1, CLASSES) for part in parts], 1)
-            for parts in zip(*(parts for parts, _ in self._seen), strict=True)
-        ]
-        sizes = [len(part) // seeds for _, part in self._seen]
+        labels = self._joined([labels for _, labels in self._seen])
+        each = [self._joined(list(parts)) for parts in zip(*(parts for parts, _ in self._seen), strict=True)]
+        sizes = [len(labels) // self._shape[0] for _, labels in self._seen]
         self._seen.clear()
         norms = self._norms.view(self._shape).t().tolist()
         points: list[Measured] = []
@@ -152,6 +148,13 @@ class Stack:
         if points:
             yield Points(tuple(points))
         yield from ends
+
+    def _joined(self, steps: list[Tensor]) -> Tensor:
+        """The rows of several steps, of each seed one after the other: ``(S, N, ...)``."""
+        seeds, _ = self._shape
+        if seeds == 1:
+            return torch.cat(steps).unsqueeze(0)
+        return torch.cat([step.view(seeds, -1, *step.shape[1:]) for step in steps], 1)
 
     def _values(self, place: int, logits: Tensor, labels: Tensor) -> Tensor:
         """The loss of every image, ``(S, N)``, from the logits ``(S, N, 10)`` of the loss at ``place``."""
