@@ -51,7 +51,7 @@ def test_a_member_is_the_same_run_alone(dataset, model, batch):
             close(series(together, place), expected, 1e-12)
 
 
-@pytest.mark.parametrize("model", ["softmax", "mlp"])
+@pytest.mark.parametrize("model", ["softmax", "mlp", pytest.param("cnn", marks=pytest.mark.slow)])
 def test_a_whole_run_in_float32_ends_as_alone(dataset, model):
     given = spec("mae", "mse", model=model, seeds=2)
     *_, together = train(given, dataset)
