@@ -117,6 +117,7 @@ def runs(options: argparse.Namespace) -> int:
     for run in found:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.created))
         names = ", ".join(choice.label(NARROW) for choice in run.spec.losses)
+        names += f", {run.spec.seeds} seeds" if run.spec.seeds > 1 else ""
         print(f"{run.id}  {when}  {run.status:<11}  {run.step:>6,} of {run.total_steps:,}  {run.spec.model}: {names}")
     if not found:
         print("There are no runs yet; `lossviz train --losses mse` makes one.")
@@ -243,10 +244,10 @@ def _train(spec: "RunSpec", dataset: "Dataset", store: "Store", line: Line) -> i
 def _take(run: "Run", spec: "RunSpec", event: "Event", store: "Store", line: Line) -> None:
     from lossviz.training import Diverged, Done, Points, Started
 
-    labels = spec.labels()
+    members = spec.members()
     match event:
-        case Started(device, threads, total_steps, bridges):
-            store.begin(run.id, device=device, threads=threads, bridges=bridges)
+        case Started(device, threads, total_steps, bridges, way):
+            store.begin(run.id, device=device, threads=threads, bridges=bridges, way=way)
             line(
                 spec,
                 {
@@ -255,12 +256,14 @@ def _take(run: "Run", spec: "RunSpec", event: "Event", store: "Store", line: Lin
                     "device": device,
                     "threads": threads,
                     "total_steps": total_steps,
-                    "bridges": dict(zip(labels, bridges, strict=True)),
+                    "bridges": dict(zip(spec.labels(), bridges, strict=True)),
+                    "way": way,
                 },
             )
         case Points(points):
             for point in store.append(run.id, points):
-                content = {"step": point.step, "loss": labels[point.member], "metric": point.metric}
+                member = members[point.member]
+                content = {"step": point.step, "loss": member.loss, "seed": member.seed, "metric": point.metric}
                 line(spec, {"event": "point", **content, "value": point.value})
         case Diverged(_, _, message):
             store.note(run.id, f"{store.get(run.id).message} {message}".strip())
@@ -274,7 +277,9 @@ def _take(run: "Run", spec: "RunSpec", event: "Event", store: "Store", line: Lin
 
 def _result(spec: "RunSpec", done: "Done") -> dict[str, Any]:
     return {
-        "test_accuracy": dict(zip(spec.labels(), done.test_accuracy, strict=True)),
+        "test_accuracy": {
+            member.name: accuracy for member, accuracy in zip(spec.members(), done.test_accuracy, strict=True)
+        },
         "seconds": round(done.seconds, 4),
         "total_seconds": round(time.perf_counter() - START, 4),
     }
@@ -296,10 +301,13 @@ def _text_line(spec: "RunSpec", content: dict[str, Any]) -> None:
             print(f"Run {content['run']} on {content['device']}, {content['total_steps']:,} steps.")
             for label, bridge in content["bridges"].items():
                 print(f"  {label}: {bridge}")
+            if content["way"]:
+                print(content["way"])
         case "point" if content["metric"] == "test_accuracy":
             epoch = math.ceil(content["step"] / spec.steps_per_epoch)
             name = shortened(content["loss"], NARROW)
-            print(f"Epoch {epoch:>3} of {spec.epochs}  {name:<20} test accuracy {content['value']:.4f}")
+            seed = f"seed {content['seed']}  " if spec.seeds > 1 else ""
+            print(f"Epoch {epoch:>3} of {spec.epochs}  {name:<20} {seed}test accuracy {content['value']:.4f}")
         case "note" | "stopped":
             print(content["message"])
         case "done":
@@ -346,7 +354,18 @@ def _spec(options: argparse.Namespace) -> dict[str, Any]:
         having = [p for p in members if keys[p] != KEY or param in parse(entries[p]["formula"]).parameters]
         for place in having or members:
             entries[place]["params"][param] = _value(value)
-    chosen = ("model", "optimizer", "learning_rate", "batch_size", "epochs", "seed")
+    chosen = (
+        "model",
+        "optimizer",
+        "learning_rate",
+        "schedule",
+        "weight_decay",
+        "clip",
+        "batch_size",
+        "epochs",
+        "seed",
+        "seeds",
+    )
     given = {name: getattr(options, name) for name in chosen if getattr(options, name) is not None}
     return {"losses": entries, **given}
 
@@ -403,7 +422,7 @@ def _parser() -> argparse.ArgumentParser:
     fetching.set_defaults(command=data)
     past = commands.add_parser("runs", help="list the runs")
     past.set_defaults(command=runs)
-    training = commands.add_parser("train", help="train one network per loss on MNIST, side by side")
+    training = commands.add_parser("train", help="train one network per loss and seed on MNIST, side by side")
     training.set_defaults(command=train)
     for command in (listing, past, training):
         command.add_argument("--json", action="store_true", help="print JSON")
@@ -412,12 +431,16 @@ def _parser() -> argparse.ArgumentParser:
     training.add_argument("--formula", action="append", default=[], help=FORMULA_HELP, metavar="TEXT")
     training.add_argument("--param", action="append", default=[], help="such as huber.delta=0.5; may be repeated")
     training.add_argument("--model", help="softmax (default), mlp or cnn")
-    training.add_argument("--optimizer", help="adam (default), sgd or momentum")
+    training.add_argument("--optimizer", help="adam (default), sgd, momentum, nesterov, adamw, rmsprop or adagrad")
+    training.add_argument("--schedule", help="of the learning rate: constant (default), cosine, one-cycle or step")
     # Numbers are judged by the run's spec, whose sentence names the allowed range.
     training.add_argument("--learning-rate", type=_value, help="above 0, at most 10 (default 0.001)")
+    training.add_argument("--weight-decay", type=_value, help="0 to 1 (default 0)")
+    training.add_argument("--clip", type=_value, help="longest norm of a gradient, up to 1000 (default 0: any)")
     training.add_argument("--batch-size", type=_value, help="1 to 2048 (default 32)")
     training.add_argument("--epochs", type=_value, help="1 to 100 (default 10)")
     training.add_argument("--seed", type=_value, help="whole number (default 0)")
+    training.add_argument("--seeds", type=_value, help="train each loss from so many seeds, 1 to 10 (default 1)")
     return parser
 
 

@@ -34,6 +34,23 @@ def train(
     return time.perf_counter() - start, model
 
 
+def preloaded(
+    images: torch.Tensor, labels: torch.Tensor, model: torch.nn.Module, epochs: int, batch_size: int
+) -> float:
+    """Seconds of training ``model`` without a ``DataLoader``: the batches are picked from tensors in memory."""
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    start = time.perf_counter()
+    for _ in range(epochs):
+        order = torch.randperm(len(images))
+        for i in range(0, len(images), batch_size):
+            x, y = images[order[i : i + batch_size]], labels[order[i : i + batch_size]]
+            loss = F.cross_entropy(model(x), y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    return time.perf_counter() - start
+
+
 def accuracy(model: torch.nn.Module, images: torch.Tensor, labels: torch.Tensor) -> float:
     """Share of images that the model reads right."""
     with torch.no_grad():

@@ -308,7 +308,7 @@ class Queue:
             case "points":
                 self._publish(run.id, self._store.append(run.id, [tuple(point) for point in message["points"]]))
             case "started":
-                uses = {key: message[key] for key in ("device", "threads", "bridges")}
+                uses = {key: message[key] for key in ("device", "threads", "bridges", "way")}
                 self._publish(run.id, self._store.begin(run.id, **uses))
             case "note":
                 before = self._store.get(run.id).message

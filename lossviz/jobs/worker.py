@@ -94,8 +94,8 @@ class _Outbox:
         match event:
             case Points(points):
                 self._points += points
-            case Started(device, threads, _, bridges):
-                self.send("started", device=device, threads=threads, bridges=bridges)
+            case Started(device, threads, _, bridges, way):
+                self.send("started", device=device, threads=threads, bridges=bridges, way=way)
             case Diverged(_, _, message):
                 self.send("note", message=message)
             case Done(accuracy, seconds, _):

@@ -115,6 +115,7 @@ def progress(run: Run) -> dict[str, Any]:
         "total_steps": run.total_steps,
         "device": run.device,
         "threads": run.threads,
+        "way": run.way,
         "started": run.started,
         "elapsed": time.time() - run.started if run.started else 0.0,
         "finished": run.finished,

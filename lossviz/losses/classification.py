@@ -204,8 +204,11 @@ def _summed_weight(unreduced: Tensor, inputs: Inputs, params: Params) -> Tensor:
 
 
 def _cross_entropy_grad(*, pred: Tensor, target: Tensor, weight: Tensor, ignore_index: int) -> dict[str, Tensor]:
-    surplus = pred.softmax(-1) - _is_label(pred, _label(target, ignore_index)).to(pred.dtype)
-    return {"pred": _row_weight(target, weight, ignore_index)[:, None] * surplus}
+    ignored = target == ignore_index
+    label = target.masked_fill(ignored, 0)
+    row = weight.index_select(0, label).masked_fill(ignored, 0)
+    surplus = pred.softmax(-1).scatter_add(-1, label[:, None], pred.new_full((len(pred), 1), -1.0))
+    return {"pred": row[:, None] * surplus}
 
 
 def _is_label(pred: Tensor, label: Tensor) -> Tensor:
@@ -386,11 +389,15 @@ def _alpha(pred: Tensor, target: Tensor, alpha: float | list[float] | Tensor | N
 def _focal_grad(
     *, pred: Tensor, target: Tensor, alpha: float | list[float] | Tensor | None, gamma: float
 ) -> dict[str, Tensor]:
-    log_p, log_rest = _focal_logs(pred, target)
+    # As _focal_logs, but the rivals' share of each other gives 1 - p too: its sum costs as much again.
+    label = target[:, None]
+    log_all = pred.log_softmax(-1)
+    log_share = pred.scatter(-1, label, -math.inf).log_softmax(-1)
+    log_rest = log_all.scatter(-1, label, -math.inf).amax(-1) - log_share.amax(-1)
+    log_p = log_all.gather(-1, label)[:, 0]
     steepness = (gamma * log_rest).exp() * (log_rest.exp() - gamma * log_p.exp() * log_p)
-    is_label = _is_label(pred, target)
-    share = pred.masked_fill(is_label, -math.inf).softmax(-1)
-    return {"pred": (_alpha(pred, target, alpha) * steepness)[:, None] * (share - is_label.to(pred.dtype))}
+    surplus = log_share.exp().scatter(-1, label, -1.0)
+    return {"pred": (_alpha(pred, target, alpha) * steepness)[:, None] * surplus}
 
 
 def _check_focal(inputs: Inputs, params: Params) -> None:

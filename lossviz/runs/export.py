@@ -9,7 +9,7 @@ from typing import Any
 
 from lossviz.runs.store import Point, Run
 
-COLUMNS = ("run", "member", "loss", "params", "step", "metric", "value")
+COLUMNS = ("run", "member", "loss", "params", "seed", "step", "metric", "value")
 
 
 def to_csv(run: Run, points: Iterable[Point]) -> str:
@@ -18,10 +18,11 @@ def to_csv(run: Run, points: Iterable[Point]) -> str:
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(COLUMNS)
     params = [json.dumps(dict(choice.params)) for choice in run.spec.losses]
-    labels = run.spec.labels()
+    members = run.spec.members()
     for point in points:
-        member = point.member
-        rows.writerow((run.id, member, labels[member], params[member], point.step, point.metric, repr(point.value)))
+        member = members[point.member]
+        who = (run.id, point.member, member.loss, params[member.place], member.seed)
+        rows.writerow((*who, point.step, point.metric, repr(point.value)))
     return text.getvalue()
 
 
@@ -38,8 +39,9 @@ def to_json(run: Run, points: Iterable[Point]) -> str:
             "device": run.device,
             "threads": run.threads,
             "bridges": run.bridges,
+            "way": run.way,
             "total_steps": run.total_steps,
-            "members": run.spec.labels(),
+            "members": [{"loss": member.loss, "seed": member.seed} for member in run.spec.members()],
             "spec": run.spec.to_json(),
             "points": [[p.member, p.step, p.metric, json_number(p.value)] for p in points],
         },
@@ -65,6 +67,8 @@ def summary(run: Run) -> dict[str, Any]:
         "model": run.spec.model,
         "optimizer": run.spec.optimizer,
         "epochs": run.spec.epochs,
+        "seed": run.spec.seed,
+        "seeds": run.spec.seeds,
         "step": run.step,
         "total_steps": run.total_steps,
         "created": run.created,

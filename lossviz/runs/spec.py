@@ -11,18 +11,23 @@ from lossviz.runs import pace
 
 Recipe = Literal["mnist"]
 Model = Literal["softmax", "mlp", "cnn"]
-Optimizer = Literal["sgd", "momentum", "adam"]
+Optimizer = Literal["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "adagrad"]
+Schedule = Literal["constant", "cosine", "one-cycle", "step"]
 ParamValue = float | int | bool | str | list[float] | None
 
 RECIPES: tuple[Recipe, ...] = get_args(Recipe)
 MODELS: tuple[Model, ...] = get_args(Model)
 OPTIMIZERS: tuple[Optimizer, ...] = get_args(Optimizer)
+SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
 
 TRAIN_IMAGES = 60_000
 MAX_LOSSES = 8
+MAX_SEEDS = 10
 MAX_BATCH = 2_048
 MAX_EPOCHS = 100
 MAX_LEARNING_RATE = 10.0
+MAX_WEIGHT_DECAY = 1.0
+MAX_CLIP = 1_000.0
 MAX_SEED = 2**32 - 1
 MAX_VECTOR = 1_000
 
@@ -32,9 +37,13 @@ _FIELDS = (
     "model",
     "optimizer",
     "learning_rate",
+    "schedule",
+    "weight_decay",
+    "clip",
     "batch_size",
     "epochs",
     "seed",
+    "seeds",
     "record_every",
     "evaluate_every",
 )
@@ -70,18 +79,46 @@ class LossChoice:
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """One network of a run.
+
+    Attributes:
+        place: which loss of the spec it learns.
+        loss: that loss's label.
+        seed: where its weights and the order of its images start.
+        name: for people: the label, with the seed where the run has several.
+    """
+
+    place: int
+    loss: str
+    seed: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunSpec:
     """Everything that decides a run's series of points, but the device and its thread count.
+
+    Every loss is trained once from every seed: ``members`` lists them, first all losses from the first seed, then all
+    from the second, and a point names its member by the place in that list. Members of one seed are paired: they share
+    initial weights and batches.
 
     Attributes:
         recipe: the task; ``mnist`` is the classification of the ten digits.
         losses: 1 to 8 losses, compared paired; the same one may be there twice.
         model: the network.
-        optimizer: plain ``sgd``, ``momentum`` (0.9) or ``adam``.
-        learning_rate: above 0, at most 10.
+        optimizer: plain ``sgd``, ``momentum`` (0.9), ``nesterov`` (0.9), ``adam``, ``adamw``, ``rmsprop`` or
+            ``adagrad``, each at PyTorch's default settings.
+        learning_rate: above 0, at most 10; where a schedule changes it, the highest.
+        schedule: ``constant``; ``cosine`` down to 0; ``one-cycle``, up for three tenths of the run and then down to
+            nearly 0; ``step``, a tenth after each third of the run.
+        weight_decay: what is added of the weights to their gradient, 0 to 1; ``adamw`` takes it off the weights
+            themselves, in parts of the learning rate.
+        clip: the norm to which each network's gradient is shortened where it is longer, at most 1,000; 0 leaves it.
         batch_size: images a step, 1 to 2,048; the last batch of an epoch may be smaller.
         epochs: passes over the 60,000 training images, 1 to 100.
         seed: start of the initial weights and of the order of the images.
+        seeds: how many seeds each loss is trained from, 1 to 10: ``seed`` and those that follow it.
         record_every: steps between two points of train loss and gradient norm; 0 takes it from ``pace``.
         evaluate_every: steps between two evaluations on 1,000 test images; 0 takes it from ``pace``.
     """
@@ -91,9 +128,13 @@ class RunSpec:
     model: Model = "softmax"
     optimizer: Optimizer = "adam"
     learning_rate: float = 1e-3
+    schedule: Schedule = "constant"
+    weight_decay: float = 0.0
+    clip: float = 0.0
     batch_size: int = 32
     epochs: int = 10
     seed: int = 0
+    seeds: int = 1
     record_every: int = 0
     evaluate_every: int = 0
 
@@ -113,8 +154,16 @@ class RunSpec:
         """Steps of the whole run."""
         return self.steps_per_epoch * self.epochs
 
+    def members(self) -> tuple[Member, ...]:
+        """Every network of the run, in the order in which points number them."""
+        return tuple(
+            Member(place, label, seed, f"{label}, seed {seed}" if self.seeds > 1 else label)
+            for seed in range(self.seed, self.seed + self.seeds)
+            for place, label in enumerate(self.labels())
+        )
+
     def labels(self) -> tuple[str, ...]:
-        """One distinct name per member: the loss's name, with ``#2``, ``#3`` for one that is entered again."""
+        """One distinct name per loss: the loss's name, with ``#2``, ``#3`` for one that is entered again."""
         return distinct([choice.name for choice in self.losses])
 
     def to_json(self) -> dict[str, Any]:
@@ -125,9 +174,13 @@ class RunSpec:
             "model": self.model,
             "optimizer": self.optimizer,
             "learning_rate": self.learning_rate,
+            "schedule": self.schedule,
+            "weight_decay": self.weight_decay,
+            "clip": self.clip,
             "batch_size": self.batch_size,
             "epochs": self.epochs,
             "seed": self.seed,
+            "seeds": self.seeds,
             "record_every": self.record_every,
             "evaluate_every": self.evaluate_every,
         }
@@ -149,15 +202,20 @@ class RunSpec:
         epochs = _whole(fields.get("epochs", 10), "epochs", 1, MAX_EPOCHS)
         batch_size = _whole(fields.get("batch_size", 32), "batch_size", 1, MAX_BATCH)
         steps = math.ceil(TRAIN_IMAGES / batch_size) * epochs
+        seeds = _whole(fields.get("seeds", 1), "seeds", 1, MAX_SEEDS)
         return cls(
             recipe=cast(Recipe, _one_of(fields.get("recipe", "mnist"), RECIPES, "recipe")),
             losses=_losses(fields["losses"]),
             model=cast(Model, _one_of(fields.get("model", "softmax"), MODELS, "model")),
             optimizer=cast(Optimizer, _one_of(fields.get("optimizer", "adam"), OPTIMIZERS, "optimizer")),
             learning_rate=_learning_rate(fields.get("learning_rate", 1e-3)),
+            schedule=cast(Schedule, _one_of(fields.get("schedule", "constant"), SCHEDULES, "schedule")),
+            weight_decay=_from_zero(fields.get("weight_decay", 0.0), "weight_decay", MAX_WEIGHT_DECAY),
+            clip=_from_zero(fields.get("clip", 0.0), "clip", MAX_CLIP),
             batch_size=batch_size,
             epochs=epochs,
-            seed=_whole(fields.get("seed", 0), "seed", 0, MAX_SEED),
+            seed=_whole(fields.get("seed", 0), "seed", 0, MAX_SEED + 1 - seeds),
+            seeds=seeds,
             record_every=_whole(fields["record_every"], "record_every", 1, steps) if "record_every" in fields else 0,
             evaluate_every=_whole(fields["evaluate_every"], "evaluate_every", 1, steps)
             if "evaluate_every" in fields
@@ -210,6 +268,12 @@ def _whole(value: object, name: str, low: int, high: int) -> int:
 def _learning_rate(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MAX_LEARNING_RATE:
         raise ValueError(f"learning_rate is {_shown(value)}; it must be a number above 0 and at most 10")
+    return float(value)
+
+
+def _from_zero(value: object, name: str, high: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= high:
+        raise ValueError(f"{name} is {_shown(value)}; it must be a number from 0 to {high:g}")
     return float(value)
 
 

@@ -58,12 +58,13 @@ MIGRATIONS = (
     ) WITHOUT ROWID;
     CREATE UNIQUE INDEX points_by_key ON points (run, member, metric, step);
     """,
+    "ALTER TABLE runs ADD COLUMN way TEXT NOT NULL DEFAULT ''",
 )
 """Schema changes in order; ``user_version`` counts those a file has. Never edit one that has landed: add the next."""
 
 _COLUMNS = (
     "id, owner, status, message, created, started, finished, deleted, spec, device, threads, bridges, "
-    "total_steps, step, writer"
+    "way, total_steps, step, writer"
 )
 
 
@@ -87,7 +88,11 @@ Measured = tuple[int, int, str, float]
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run as the store knows it; times are seconds since 1970, ``bridges`` one sentence for each member."""
+    """A run as the store knows it.
+
+    Times are seconds since 1970, ``bridges`` one sentence for each loss, ``way`` one on how the members are trained
+    together.
+    """
 
     id: str
     owner: str
@@ -101,6 +106,7 @@ class Run:
     device: str
     threads: int | None
     bridges: tuple[str, ...]
+    way: str
     total_steps: int
     step: int
     writer: str
@@ -206,13 +212,14 @@ class Store:
             ).fetchall()
         return [_run(row) for row in rows]
 
-    def begin(self, run_id: str, *, device: str, threads: int, bridges: Iterable[str]) -> Run:
-        """Mark a queued run as running, with what it runs on and how each loss is joined to the network."""
+    def begin(self, run_id: str, *, device: str, threads: int, bridges: Iterable[str], way: str = "") -> Run:
+        """Mark a queued run as running, with what it runs on and how its losses and members are joined."""
         with self._write() as connection:
             connection.execute(
-                "UPDATE runs SET status = 'running', started = ?, device = ?, threads = ?, bridges = ?, writer = ?"
+                "UPDATE runs SET status = 'running', started = ?, device = ?, threads = ?, bridges = ?, way = ?,"
+                " writer = ?"
                 " WHERE id = ? AND status = 'queued'",
-                (time.time(), device, threads, json.dumps(list(bridges)), self.writer.id, run_id),
+                (time.time(), device, threads, json.dumps(list(bridges)), way, self.writer.id, run_id),
             )
         return self.get(run_id)
 

@@ -2,18 +2,8 @@
 
 from lossviz.training.bridges import BRIDGES, Bridge, Objective, bridge_to, loss_of, objective, offered, validate
 from lossviz.training.data import Dataset
-from lossviz.training.engine import (
-    Diverged,
-    Done,
-    Event,
-    Points,
-    Started,
-    Tick,
-    choose_device,
-    chosen_threads,
-    device_name,
-    train,
-)
+from lossviz.training.engine import choose_device, chosen_threads, device_name, train
+from lossviz.training.events import Diverged, Done, Event, Points, Started, Tick
 
 __all__ = [
     "BRIDGES",

@@ -7,6 +7,7 @@ trained on is the mean over the images of a batch.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -127,7 +128,12 @@ def _per_image(values: Tensor) -> Tensor:
 
 
 def _one_hot(logits: Tensor, labels: Tensor) -> Tensor:
-    return torch.zeros_like(logits).scatter_(-1, labels.unsqueeze(-1), 1.0)
+    return _identity(logits.shape[-1], logits.dtype, logits.device).index_select(0, labels)
+
+
+@cache
+def _identity(classes: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.eye(classes, dtype=dtype, device=device)
 
 
 def _probabilities(pred: str, target: str) -> Callable[[Tensor, Tensor], Inputs]:
@@ -137,7 +143,7 @@ def _probabilities(pred: str, target: str) -> Callable[[Tensor, Tensor], Inputs]
 def _through_softmax(pred: str) -> Callable[[Inputs, Inputs], Tensor]:
     def pull_back(gradients: Inputs, inputs: Inputs) -> Tensor:
         weighted = inputs[pred] * gradients[pred]
-        return weighted - inputs[pred] * weighted.sum(-1, keepdim=True)
+        return weighted.addcmul_(inputs[pred], weighted.sum(-1, keepdim=True), value=-1)
 
     return pull_back
 

@@ -1,5 +1,6 @@
 """MNIST as the engine wants it: compact and wholly on the device, so that no loader feeds the steps."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +10,9 @@ from lossviz import data
 
 SAMPLE = slice(None, None, 10)
 """Every tenth test image: 1,000 that span the file, whose first half is easier than its second."""
+
+GATHERED = 8_192
+"""Images of a seed that are put in order at once: one call for many steps, which then find them in the cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,16 @@ class Dataset:
         """Where the images lie."""
         return self.images.device
 
+    def batches(self, seeds: Sequence[int], batch_size: int, epochs: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Images ``(S, batch_size, 784)`` and labels ``(S, batch_size)``; each seed has an order of its own."""
+        # Drawn on the CPU, so that the order is the same on every device.
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        for _ in range(epochs):
+            orders = [torch.randperm(len(self.labels), generator=generator) for generator in generators]
+            for order in torch.stack(orders).to(self.device).split(max(1, GATHERED // batch_size) * batch_size, 1):
+                images = self.images.index_select(0, order.flatten()).view(*order.shape, -1)
+                yield from zip(images.split(batch_size, 1), self.labels[order].split(batch_size, 1), strict=True)
+
     @classmethod
     def load(cls, device: torch.device) -> "Dataset":
         """MNIST, verified and moved to ``device``.
@@ -37,6 +51,6 @@ class Dataset:
         return cls(*(torch.from_numpy(array).to(device) for array in arrays))
 
 
-def pixels(images: Tensor) -> Tensor:
-    """Images as float32 from 0 (paper) to 1 (ink)."""
-    return images.to(torch.float32).div_(255)
+def pixels(images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Images as floating-point numbers from 0 (paper) to 1 (ink)."""
+    return images.to(dtype).div_(255)

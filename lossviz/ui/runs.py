@@ -1,13 +1,14 @@
 """The runs page's pieces: the list, the comparison, what can be taken along, deletion with undo."""
 
 from collections.abc import Sequence
+from statistics import fmean
 
 import pandas as pd
 import streamlit as st
 
 from lossviz.figures.comparison import overlay
 from lossviz.live.service import service
-from lossviz.runs import STATUSES, Run, StoreError, to_csv, to_json
+from lossviz.runs import STATUSES, Point, Run, StoreError, to_csv, to_json
 from lossviz.ui.components import person
 from lossviz.ui.training import names, status_word
 from lossviz.ui.words import tr
@@ -97,11 +98,22 @@ def compare(runs: Sequence[Run]) -> None:
     lines: list[tuple[str, list[float], list[float]]] = []
     for run in runs:
         points = [point for point in service().store.points(run.id) if point.metric == metric]
-        for member, name in enumerate(names(run.spec)):
-            own = [point for point in points if point.member == member]
-            epochs = [point.step / run.spec.steps_per_epoch for point in own]
-            lines.append((f"{name} · {run.spec.model} · {run.id[:5]}", epochs, [point.value for point in own]))
+        for place, name in enumerate(names(run.spec)):
+            own = _by_step(run, points, place)
+            epochs = [step / run.spec.steps_per_epoch for step in own]
+            parts = [name, *([tr("mean of {count} seeds", count=run.spec.seeds)] if run.spec.seeds > 1 else [])]
+            lines.append((" · ".join([*parts, run.spec.model, run.id[:5]]), epochs, list(map(fmean, own.values()))))
     st.plotly_chart(overlay(lines, tr("Epoch"), tr(_METRICS[metric])), key="comparison")
+
+
+def _by_step(run: Run, points: Sequence[Point], place: int) -> dict[int, list[float]]:
+    """The values of the loss at ``place``, one for each seed that has one at that step."""
+    places = [member.place for member in run.spec.members()]
+    found: dict[int, list[float]] = {}
+    for point in points:
+        if places[point.member] == place:
+            found.setdefault(point.step, []).append(point.value)
+    return found
 
 
 def downloads(runs: Sequence[Run]) -> None:
@@ -176,12 +188,25 @@ def _table(runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def _accuracy(run: Run) -> str:
+    """One number a loss; where it has seeds their mean, with the lowest and the highest."""
     latest = service().store.latest(run.id, "test_accuracy")
-    return ", ".join(
-        f"{latest[member].value:.4f}" if member in latest else "–" for member in range(len(run.spec.losses))
-    )
+    shown: list[str] = []
+    for place in range(len(run.spec.losses)):
+        members = [number for number, member in enumerate(run.spec.members()) if member.place == place]
+        values = [latest[number].value for number in members if number in latest]
+        text = f"{fmean(values):.4f}" if values else "–"
+        shown.append(f"{text} ({min(values):.4f}–{max(values):.4f})" if len(values) > 1 else text)
+    return ", ".join(shown)
 
 
 def _settings(run: Run) -> str:
     spec = run.spec
-    return f"{spec.optimizer} {spec.learning_rate:g}, batch {spec.batch_size}, {spec.epochs} epochs, seed {spec.seed}"
+    seeds = f"seeds {spec.seed} to {spec.seed + spec.seeds - 1}" if spec.seeds > 1 else f"seed {spec.seed}"
+    parts = [f"{spec.optimizer} {spec.learning_rate:g}", f"batch {spec.batch_size}", f"{spec.epochs} epochs", seeds]
+    if spec.schedule != "constant":
+        parts.append(spec.schedule)
+    if spec.weight_decay:
+        parts.append(f"weight decay {spec.weight_decay:g}")
+    if spec.clip:
+        parts.append(f"gradient up to {spec.clip:g}")
+    return ", ".join(parts)

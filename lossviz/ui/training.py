@@ -18,8 +18,17 @@ from lossviz.losses import get
 from lossviz.losses.entry import Loss, Number, Vector
 from lossviz.losses.typed import typed_loss
 from lossviz.models import NETWORKS
-from lossviz.runs import ARTICLE, OPTIMIZERS, LossChoice, Run, RunSpec
-from lossviz.runs.spec import MAX_BATCH, MAX_EPOCHS, MAX_LEARNING_RATE, MAX_LOSSES, MAX_SEED, shortened
+from lossviz.runs import ARTICLE, MAX_SEEDS, OPTIMIZERS, SCHEDULES, LossChoice, Run, RunSpec
+from lossviz.runs.spec import (
+    MAX_BATCH,
+    MAX_CLIP,
+    MAX_EPOCHS,
+    MAX_LEARNING_RATE,
+    MAX_LOSSES,
+    MAX_SEED,
+    MAX_WEIGHT_DECAY,
+    shortened,
+)
 from lossviz.scenes.formula import TEXT, own_params
 from lossviz.scenes.state import State, plain
 from lossviz.training import bridge_to, loss_of, offered, validate
@@ -35,7 +44,26 @@ _SHORT = 28
 _BEFORE, _AFTER = 20, 8
 """Characters shown around the one at fault, in the narrow rail."""
 _MODELS = {"softmax": "Softmax layer", "mlp": "MLP, 128 hidden", "cnn": "Small CNN"}
-_OPTIMIZERS = {"adam": "Adam", "sgd": "SGD", "momentum": "SGD with momentum 0.9"}
+_OPTIMIZERS = {
+    "adam": "Adam",
+    "sgd": "SGD",
+    "momentum": "SGD, momentum 0.9",
+    "nesterov": "SGD, Nesterov 0.9",
+    "adamw": "AdamW",
+    "rmsprop": "RMSprop",
+    "adagrad": "Adagrad",
+}
+_SCHEDULES = {
+    "constant": "Constant",
+    "cosine": "Cosine, down to 0",
+    "one-cycle": "One cycle, up and down",
+    "step": "Steps, a tenth each third",
+}
+_SETTINGS = (
+    *("model", "optimizer", "learning_rate", "batch_size", "epochs", "seed", "seeds"),
+    *("schedule", "weight_decay", "clip"),
+)
+"""Fields of a run's spec that have a widget of the same name."""
 _STATUSES = {
     "queued": "Waiting",
     "running": "Training",
@@ -49,7 +77,7 @@ _STATUSES = {
 def fill_form(spec: RunSpec) -> None:
     """Set the form's widgets to ``spec``; call it before they are made."""
     st.session_state["losses"] = [choice.key for choice in spec.losses]
-    for name in ("model", "optimizer", "learning_rate", "batch_size", "epochs", "seed"):
+    for name in _SETTINGS:
         st.session_state[name] = getattr(spec, name)
     for place, choice in enumerate(spec.losses):
         st.session_state[f"loss.{place}"] = choice.key
@@ -149,6 +177,17 @@ def form() -> dict[str, Any]:
     seed = left.number_input(
         tr("Seed"), 0, MAX_SEED, step=1, key="seed", help=tr("The same seed gives the same run again.")
     )
+    seeds = right.number_input(
+        tr("Seeds"),
+        1,
+        MAX_SEEDS,
+        step=1,
+        key="seeds",
+        help=tr(
+            "Train every loss from so many seeds: the line is their mean, the band reaches from the lowest to the "
+            "highest of them."
+        ),
+    )
     wanted = {
         "losses": losses,
         "model": model,
@@ -157,6 +196,8 @@ def form() -> dict[str, Any]:
         "batch_size": batch,
         "epochs": epochs,
         "seed": seed,
+        "seeds": seeds,
+        **_more(),
     }
     with suppress(ValueError):
         st.session_state["left"] = RunSpec.parse(wanted)
@@ -177,7 +218,7 @@ def bridges(spec: RunSpec) -> None:
 
 
 def names(spec: RunSpec, most: int = _SHORT) -> list[str]:
-    """Return one name a member for people, with parameters that are not the default ones.
+    """Return one name a loss for people, with parameters that are not the default ones.
 
     A typed formula is shown with at most so many characters, and with all of its parameters.
     """
@@ -212,20 +253,51 @@ def preview(spec: RunSpec) -> None:
 def _mount(spec: RunSpec, told: Mapping[str, str], mine: bool, on: Mapping[str, Callable[[], None]]) -> None:
     labels = names(spec)
     words = tr("Epoch"), tr("Test accuracy"), tr("Train loss"), tr("Gradient norm"), tr("Test loss")
-    steps = {"total_steps": spec.total_steps, "steps_per_epoch": spec.steps_per_epoch}
+    steps = {"total_steps": spec.total_steps, "steps_per_epoch": spec.steps_per_epoch, "seeds": spec.seeds}
     data = {
         "run": {**told, **steps, "names": labels},
         "mine": mine,
         "dashes": DASHES,
-        "figures": figures.curves(labels, spec.epochs, words),
-        "text": _text(),
+        "figures": figures.curves(labels, spec.epochs, words, banded=spec.seeds > 1),
+        "text": _text(spec.seeds),
     }
     mount("training", KEY, data, on)
 
 
+def _more() -> dict[str, Any]:
+    """Show what few people change; return it by field."""
+    with st.expander(tr("More settings"), icon=":material/tune:"):
+        schedule = st.selectbox(
+            tr("Learning rate over the run"),
+            SCHEDULES,
+            format_func=lambda key: tr(_SCHEDULES[key]),
+            key="schedule",
+            help=tr("The learning rate above is the highest that it takes."),
+        )
+        decay = st.number_input(
+            tr("Weight decay"),
+            0.0,
+            MAX_WEIGHT_DECAY,
+            step=1e-4,
+            format="%.4g",
+            key="weight_decay",
+            help=tr("Pulls the weights towards 0: added to the gradient, or by AdamW taken off the weights."),
+        )
+        clip = st.number_input(
+            tr("Longest gradient"),
+            0.0,
+            MAX_CLIP,
+            step=0.5,
+            format="%.4g",
+            key="clip",
+            help=tr("A longer gradient is shortened to this norm; 0 leaves every gradient as it is."),
+        )
+    return {"schedule": schedule, "weight_decay": decay, "clip": clip}
+
+
 def is_article(spec: RunSpec) -> bool:
     """Say whether ``spec`` is the article's experiment, whatever other losses stand beside its own."""
-    same = ("model", "optimizer", "learning_rate", "batch_size", "epochs")
+    same = set(_SETTINGS) - {"seed", "seeds"}
     return all(getattr(spec, name) == getattr(ARTICLE, name) for name in same)
 
 
@@ -331,12 +403,21 @@ def _remove(place: int) -> None:
     st.session_state["losses"] = [key for row, key in enumerate(losses) if row != place]
 
 
-def _text() -> Mapping[str, Any]:
-    return {
+def _text(seeds: int) -> Mapping[str, Any]:
+    sentence = tr("{name} reads {accuracy} of the test images.")
+    titles = {
         "accuracy": tr("Test accuracy: line, 1,000 fixed test images; dots, all 10,000 at each epoch's end"),
         "train_loss": tr("Train loss, each in its own unit"),
         "grad_norm": tr("Gradient norm"),
         "test_loss": tr("Test loss, each in its own unit"),
+    }
+    if seeds > 1:
+        sentence = tr("{name} reads {accuracy} of the test images, from {low} to {high} over its seeds.")
+        titles["accuracy"] = tr(
+            "Test accuracy: line, mean of {count} seeds; band, lowest to highest; dots, all 10,000 images", count=seeds
+        )
+    return {
+        **titles,
         "accuracyShort": tr("Test accuracy"),
         "testLossShort": tr("Test loss"),
         "trainLossShort": tr("Train loss"),
@@ -349,7 +430,8 @@ def _text() -> Mapping[str, Any]:
         "took": tr("took {time}"),
         "waiting": tr("it begins when a worker is free"),
         "statuses": {status: tr(word) for status, word in _STATUSES.items()},
-        "sentence": tr("{name} reads {accuracy} of the test images."),
+        "sentence": sentence,
+        "span": tr("{low} to {high}"),
         "table": tr("Epochs as a table"),
         "epoch": tr("Epoch"),
         "missing": tr("There is no such run; it may have been deleted."),

@@ -183,6 +183,49 @@ def test_closing_the_browser_does_not_hurt_the_run(visit: Any, site: Served, sto
     assert final(page) == latest(store, run)
 
 
+def test_a_run_of_several_seeds_is_drawn_as_means_with_bands(open_page: Open, store: Store):
+    spec = RunSpec.parse({"losses": [{"key": "mse"}, {"key": "mae"}], "epochs": 1, "seeds": 3})
+    run = store.create(spec, "somebody else")
+    store.begin(run.id, device="CPU, 1 thread", threads=1, bridges=["one", "two"], way="All together.")
+    early = [(member, 100, "test_accuracy_sample", 0.5 + member / 100) for member in range(6)]
+    # The second seed of mae has not told of step 200 yet: until it has, its line ends at step 100.
+    late = [(member, 200, "test_accuracy_sample", 0.7 + member / 100) for member in range(6) if member != 3]
+    store.append(run.id, [*early, *late])
+    page = open_page(f"/train?run={run.id}")
+    shown = "output[name=test_accuracy][data-member='{}']"
+
+    def reads(place: int, value: float) -> None:
+        """Wait until the loss's number is this mean."""
+        page.wait_for_function(
+            "([where, value]) => Math.abs(Number(document.querySelector(where)?.dataset.value) - value) < 1e-12",
+            arg=[shown.format(place), value],
+        )
+
+    reads(0, 0.72)
+    reads(1, 0.53)
+    assert page.inner_text(shown.format(0) + " + small") == "0.7000 to 0.7400"
+    assert page.inner_text(shown.format(1) + " + small") == "0.5100 to 0.5500"
+    assert "All together." in page.inner_text(".lv-progress-words")
+    labels = page.locator(".lv-end").all_inner_texts()
+    assert [" ".join(label.split()) for label in labels] == [
+        "0.7200 Mean squared error 0.7000 to 0.7400",
+        "0.5300 Mean absolute error 0.5100 to 0.5500",
+    ]
+    bands = page.locator(".lv-main .lv-lines path")
+    assert all((bands.nth(place).get_attribute("d") or "").count("L") >= 1 for place in range(2))
+    store.append(run.id, [(3, 200, "test_accuracy_sample", 0.73)])
+    reads(1, 0.73)
+    # A seed that has ended is not in the mean of what comes after it.
+    last = {"test_accuracy": 1875, "test_loss": 1875}
+    points = [(member, step, name, member / 10) for name, step in last.items() for member in range(6) if member != 5]
+    store.append(run.id, points)
+    store.finish(run.id, "done")
+    wait_for_status(page, "done", 20)
+    reads(0, 0.2)
+    reads(1, 0.2)
+    assert page.inner_text(shown.format(1) + " + small") == "0.1000 to 0.3000"
+
+
 def test_an_unknown_run_is_said_to_be_none(open_page: Open):
     page = open_page("/train?run=nothing")
     page.get_by_text(re.compile("There is no such run")).wait_for()

@@ -31,6 +31,8 @@ def figures(count: int) -> dict[str, dict[str, Any]]:
     made |= {f"sequence.{name}": spec for name, spec in tokens.items()}
     made |= {f"slice.{name}": spec for name, spec in slice.figures(names[0], -5, 5, WORDS[1:]).items()}
     made |= {f"training.{name}": spec for name, spec in training.curves(names, 10, CURVES).items()}
+    banded = training.curves(names, 10, CURVES, banded=True)
+    made |= {f"training with bands.{name}": spec for name, spec in banded.items()}
     made["comparison"] = comparison.overlay([(name, [0.0, 1.0], [0.5, 0.25]) for name in names], "epoch", "loss")
     return made
 
@@ -106,6 +108,9 @@ def test_traces_stand_where_the_components_put_their_arrays(count: int):
     assert types["classes.bars"] == ["bar"] * count
     assert types["training.accuracy"] == types["training.test_loss"] == ["scatter"] * (2 * count)
     assert types["training.train_loss"] == types["training.grad_norm"] == ["scatter"] * count
+    assert types["training with bands.accuracy"] == ["scatter"] * (3 * count)
+    bands = specs["training with bands.train_loss"]["data"][:count]
+    assert [(band["fill"], band["fillcolor"]) for band in bands] == [("toself", colour) for colour in COLOURS[:count]]
 
 
 def test_handles_can_lie_over_a_picture():

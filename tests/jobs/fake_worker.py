@@ -15,7 +15,7 @@ def say(event, **content):
 
 
 def work(run, seed):
-    say("started", run=run, device=DEVICE, threads=1, bridges=["text"])
+    say("started", run=run, device=DEVICE, threads=1, bridges=["text"], way="together")
     say("points", run=run, points=[[0, 1, "train_loss", 1.0]])
     match seed:
         case 0:

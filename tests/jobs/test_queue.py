@@ -14,7 +14,13 @@ def test_a_run_is_trained_and_its_points_kept(store, queue):
     run = queue.submit(fake(0), "ann")
     assert run.status == "queued"
     done = over(store, run)
-    assert (done.status, done.device, done.threads, done.bridges) == ("done", "fake", 1, ("text",))
+    assert (done.status, done.device, done.threads, done.bridges, done.way) == (
+        "done",
+        "fake",
+        1,
+        ("text",),
+        "together",
+    )
     assert [point.value for point in store.points(run.id)] == [1.0]
     assert queue.device == "fake"
 
@@ -24,8 +30,8 @@ def test_followers_hear_of_everything_once_and_only_after_it_is_stored(store, qu
     run = queue.submit(fake(4), "ann")
 
     def follow(news):
-        heard.append(news)
         stored.append((store.get(run.id), store.points(run.id)))
+        heard.append(news)
 
     unsubscribe = queue.subscribe(run.id, follow)
     queue.subscribe(run.id, lambda news: 1 / 0)

@@ -34,6 +34,10 @@ def test_train_queues_what_the_form_says(visit: Visit, ours: Service):
     page.number_input(key="batch_size").set_value(64)
     page.number_input(key="epochs").set_value(2)
     page.number_input(key="seed").set_value(7)
+    page.number_input(key="seeds").set_value(3)
+    page.selectbox(key="schedule").set_value("cosine")
+    page.number_input(key="weight_decay").set_value(0.01)
+    page.number_input(key="clip").set_value(2.0)
     page.selectbox(key="loss.1").set_value("huber")
     well(page.run())
     page.number_input(key="1.huber.delta").set_value(0.5)
@@ -47,6 +51,10 @@ def test_train_queues_what_the_form_says(visit: Visit, ours: Service):
         batch_size=64,
         epochs=2,
         seed=7,
+        seeds=3,
+        schedule="cosine",
+        weight_decay=0.01,
+        clip=2.0,
     )
     assert address(page) == {"run": run.id}
     assert ours.queue.waiting == 1
@@ -136,13 +144,15 @@ def test_an_unknown_run_is_said_to_be_none(visit: Visit, run: str):
 
 
 def test_a_runs_address_shows_it_and_fills_the_form_with_its_settings(visit: Visit, ours: Service):
-    spec = RunSpec(losses=(LossChoice("huber", {"delta": 0.5}),), model="cnn", epochs=4, learning_rate=0.01, seed=3)
+    spec = RunSpec(
+        losses=(LossChoice("huber", {"delta": 0.5}),), model="cnn", epochs=4, learning_rate=0.01, seed=3, seeds=2
+    )
     run = ours.store.create(spec, "somebody else")
     page = visit("train", run=run.id)
     assert page.selectbox(key="loss.0").value == "huber"
     assert page.number_input(key="0.huber.delta").value == 0.5
     assert page.radio(key="model").value == "cnn"
-    assert (page.number_input(key="epochs").value, page.number_input(key="seed").value) == (4, 3)
+    assert [page.number_input(key=key).value for key in ("epochs", "seed", "seeds")] == [4, 3, 2]
     press_train(page)
     assert [each.spec for each in ours.store.runs()] == [spec, spec]
 

@@ -65,9 +65,12 @@ def test_a_formula_that_is_none_is_refused(losses, words):
 
 
 def test_a_spec_survives_json():
-    spec = RunSpec.parse({**GOOD, "model": "cnn", "optimizer": "momentum", "learning_rate": 0.1, "seed": 7})
+    spec = RunSpec.parse({**GOOD, "model": "cnn", "optimizer": "adamw", "learning_rate": 0.1, "seed": 7})
     assert RunSpec.parse(json.loads(json.dumps(spec.to_json()))) == spec
     assert spec.losses[1] == LossChoice("huber", {"delta": 0.5})
+    spec = RunSpec.parse({**GOOD, "schedule": "one-cycle", "weight_decay": 0.01, "clip": 2})
+    assert RunSpec.parse(json.loads(json.dumps(spec.to_json()))) == spec
+    assert (spec.schedule, spec.weight_decay, spec.clip) == ("one-cycle", 0.01, 2.0)
 
 
 def test_the_article_s_experiment_is_the_default():
@@ -89,6 +92,15 @@ def test_the_article_s_experiment_is_the_default():
         ({"batch_size": 4096}, ["4096", "1 to 2048"]),
         ({"batch_size": "32"}, ["'32'"]),
         ({"seed": -1}, ["-1", "0 to 4294967295"]),
+        ({"schedule": "cosin"}, ["'cosin'", "did you mean cosine"]),
+        ({"weight_decay": -0.1}, ["weight_decay is -0.1", "0 to 1"]),
+        ({"weight_decay": True}, ["weight_decay is True"]),
+        ({"clip": math.nan}, ["clip is nan", "0 to 1000"]),
+        ({"clip": "1"}, ["clip is '1'"]),
+        ({"seeds": 0}, ["seeds is 0", "1 to 10"]),
+        ({"seeds": 11}, ["seeds is 11", "1 to 10"]),
+        ({"seeds": "3"}, ["'3'", "whole number"]),
+        ({"seed": 2**32 - 2, "seeds": 3}, ["seed is 4294967294", "0 to 4294967293"]),
         ({"learning_rate": 0}, ["learning_rate is 0", "above 0"]),
         ({"learning_rate": math.nan}, ["nan", "above 0"]),
         ({"learning_rate": math.inf}, ["inf", "at most 10"]),
@@ -125,6 +137,23 @@ def test_anything_else_is_a_value_error(value):
 def test_names_of_members_tell_equal_losses_apart():
     spec = RunSpec(losses=(LossChoice("mse", {}), LossChoice("mae", {}), LossChoice("mse", {})))
     assert spec.labels() == ("mse", "mae", "mse#2")
+
+
+def test_members_are_all_losses_from_the_first_seed_then_from_the_next():
+    spec = RunSpec.parse({**GOOD, "seed": 5, "seeds": 3})
+    assert RunSpec.parse(json.loads(json.dumps(spec.to_json()))) == spec
+    found = [(member.place, member.loss, member.seed, member.name) for member in spec.members()]
+    assert found[:3] == [(0, "mse", 5, "mse, seed 5"), (1, "huber", 5, "huber, seed 5"), (0, "mse", 6, "mse, seed 6")]
+    assert len(found) == 6 and found[-1] == (1, "huber", 7, "huber, seed 7")
+
+
+def test_a_spec_from_before_there_were_seeds_has_one_and_the_same_members_as_then():
+    spec = RunSpec.parse({**GOOD, "seed": 5})
+    assert spec.seeds == 1
+    assert [(member.loss, member.seed, member.name) for member in spec.members()] == [
+        ("mse", 5, "mse"),
+        ("huber", 5, "huber"),
+    ]
 
 
 @pytest.mark.parametrize("model", MODELS)

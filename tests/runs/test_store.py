@@ -1,3 +1,5 @@
+import csv
+import io
 import json
 import math
 import sqlite3
@@ -5,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -215,17 +218,56 @@ def test_exports_hold_every_point_and_a_spec_that_runs_again(store):
     store.append(run.id, [(0, 1, "train_loss", 0.1), (1, 1, "train_loss", math.nan), (1, 2, "grad_norm", -math.inf)])
     points = store.points(run.id)
     lines = to_csv(run, points).splitlines()
-    assert lines[0] == "run,member,loss,params,step,metric,value"
-    assert lines[1] == f"{run.id},0,mse,{{}},1,train_loss,0.1"
+    assert lines[0] == "run,member,loss,params,seed,step,metric,value"
+    assert lines[1] == f"{run.id},0,mse,{{}},0,1,train_loss,0.1"
     assert lines[2].endswith(",nan") and lines[3].endswith(",-inf")
     assert '"{""delta"": 0.5}"' in lines[2]
     exported = json.loads(to_json(run, points), parse_constant=pytest.fail)
     assert RunSpec.parse(exported["spec"]) == SPEC
+    assert exported["members"] == [{"loss": "mse", "seed": 0}, {"loss": "huber", "seed": 0}]
     assert exported["points"] == [
         [0, 1, "train_loss", 0.1],
         [1, 1, "train_loss", "NaN"],
         [1, 2, "grad_norm", "-Infinity"],
     ]
+
+
+def test_exports_name_loss_and_seed_of_every_point(store):
+    spec = replace(SPEC, seed=7, seeds=2)
+    run = store.create(spec, "ann")
+    store.append(run.id, [(member, 1, "train_loss", float(member)) for member in range(4)])
+    points = store.points(run.id)
+    rows = list(csv.DictReader(io.StringIO(to_csv(run, points))))
+    named = [("mse", "7"), ("huber", "7"), ("mse", "8"), ("huber", "8")]
+    assert [(row["loss"], row["seed"]) for row in rows] == named
+    assert [float(row["value"]) for row in rows] == [0, 1, 2, 3]
+    exported = json.loads(to_json(run, points))
+    assert [(member["loss"], str(member["seed"])) for member in exported["members"]] == named
+
+
+def test_how_members_are_trained_together_is_kept(store):
+    run = store.create(SPEC, "ann")
+    assert run.way == ""
+    assert store.begin(run.id, device="CPU", threads=1, bridges=["a", "b"], way="Together.").way == "Together."
+
+
+def test_a_store_from_before_there_were_seeds_opens_with_its_runs(tmp_path, monkeypatch):
+    path = tmp_path / "runs.sqlite"
+    with monkeypatch.context() as patch:
+        patch.setattr(store_module, "MIGRATIONS", store_module.MIGRATIONS[:1])
+        Store(path).close()
+    old = {key: value for key, value in SPEC.to_json().items() if key != "seeds"}
+    with sqlite3.connect(path) as connection:
+        connection.execute(
+            "INSERT INTO runs (id, owner, status, created, spec, losses, total_steps, writer)"
+            " VALUES ('old', 'ann', 'done', 0, ?, 'mse huber', 1875, 'gone')",
+            (json.dumps(old),),
+        )
+    connection.close()
+    store = Store(path)
+    run = store.get("old")
+    assert (run.spec, run.way, len(run.spec.members())) == (SPEC, "", 2)
+    store.close()
 
 
 def test_an_append_is_quick_enough_for_twenty_a_second(store):

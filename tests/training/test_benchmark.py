@@ -22,6 +22,15 @@ def test_the_article_s_experiment_takes_at_most_two_thirds_of_the_ordinary_loop_
     assert found["sample_share"] <= 1.5 * 0.05
 
 
+def test_eight_losses_at_once_take_at_most_half_the_time_of_eight_loops(mnist):
+    assert benchmark("--eight", "softmax", "--repeats", "1")["ratio"] <= 1.5 / 2
+
+
+@pytest.mark.slow
+def test_eight_losses_at_once_on_a_network_with_a_hidden_layer_are_not_slower(mnist):
+    assert benchmark("--eight", "mlp", "--repeats", "3")["ratio"] <= 1
+
+
 @pytest.mark.slow
 def test_whole_and_without_slack(mnist):
     found = benchmark("--epochs", "10", "--repeats", "3")

@@ -27,22 +27,53 @@ def until(events, step):
     return list(itertools.takewhile(lambda event: not isinstance(event, Points) or event.points[0][1] <= step, events))
 
 
+def close(found, expected, tolerance):
+    """Two series have the same steps and metrics, and values that differ by no more than ``tolerance``."""
+    assert [point[:2] for point in found] == [point[:2] for point in expected]
+    for (step, metric, ours), (_, _, theirs) in zip(found, expected, strict=True):
+        assert float.fromhex(ours) == pytest.approx(float.fromhex(theirs), rel=tolerance, abs=tolerance), (step, metric)
+
+
+@pytest.mark.parametrize(("model", "batch"), [("softmax", 250), ("mlp", 50), ("cnn", 4)])
+def test_a_member_is_the_same_run_alone(dataset, model, batch):
+    """A hundred steps in float64, every step reported; losses and seeds in one program or in several."""
+    losses = ("mse", "hinge", "cross_entropy") if model == "cnn" else ("mse", "hinge", "mse", "softmax_focal")
+    steps = {"model": model, "batch_size": batch, "record_every": 1, "evaluate_every": 100, "learning_rate": 0.001}
+    given = spec(*losses, seed=3, seeds=2, **steps)
+    together = until(train(given, dataset, torch.float64), 100)
+    members = given.members()
+    assert [(member.loss, member.seed) for member in members[: len(losses)]] == [(each, 3) for each in given.labels()]
+    for place, member in enumerate(members):
+        if place in (0, len(losses) - 1, len(losses) + 1):
+            alone = spec(losses[member.place], seed=member.seed, **steps)
+            expected = series(until(train(alone, dataset, torch.float64), 100), 0)
+            assert len(expected) == 2 * 100 + 2
+            close(series(together, place), expected, 1e-12)
+
+
+@pytest.mark.parametrize("model", ["softmax", "mlp", pytest.param("cnn", marks=pytest.mark.slow)])
+def test_a_whole_run_in_float32_ends_as_alone(dataset, model):
+    given = spec("mae", "mse", model=model, seeds=2)
+    *_, together = train(given, dataset)
+    for place in (1, 2):
+        member = given.members()[place]
+        *_, alone = train(spec(member.loss, model=model, seed=member.seed), dataset)
+        assert together.test_accuracy[place] == pytest.approx(alone.test_accuracy[0], abs=0.002)
+
+
 @pytest.mark.parametrize("model", MODELS)
-def test_members_are_paired_bit_for_bit(dataset, model):
-    steps = {"batch_size": 250, "record_every": 2, "evaluate_every": 5}
-    together = until(train(spec("mse", "mse", "hinge", model=model, **steps), dataset), 20)
-    alone = until(train(spec("mse", model=model, **steps), dataset), 20)
-    expected = series(alone, 0)
-    assert len(expected) == 2 * 11 + 2 * 4
-    assert series(together, 0) == expected
-    assert series(together, 1) == expected
-    assert series(together, 2) != expected
+def test_the_same_spec_gives_the_same_series_bit_for_bit(dataset, model):
+    given = spec("mse", "hinge", "mae", model=model, seeds=2, batch_size=50, record_every=2, evaluate_every=5)
+    first, second = (until(train(given, dataset), 10) for _ in range(2))
+    for place in range(6):
+        found = series(first, place)
+        assert len(found) == 2 * 6 + 2 * 2
+        assert found == series(second, place)
+    assert series(first, 0) != series(first, 3)
 
 
-def test_a_whole_run_is_paired_too(dataset):
-    together = series(train(spec("mae", "mse"), dataset), 1)
-    assert together == series(train(spec("mse"), dataset), 0)
-    assert {metric for _, metric, _ in together} == METRICS
+def test_a_run_reports_every_metric(dataset):
+    assert {metric for _, metric, _ in series(train(spec("mae", "mse"), dataset), 1)} == METRICS
 
 
 def test_the_seed_decides_and_another_seed_differs(dataset):
@@ -118,9 +149,22 @@ def test_started_and_done_frame_the_run(dataset):
     assert 0 < events[-1].seconds < events[-1].total_seconds
 
 
+def test_schedule_decay_and_clipping_reach_every_member_alike(dataset):
+    plain = {"seeds": 2, "record_every": 5, "optimizer": "momentum", "learning_rate": 0.1}
+    for change in ({"schedule": "one-cycle"}, {"weight_decay": 0.01}, {"clip": 0.1}):
+        together = until(train(spec("mse", "hinge", **plain, **change), dataset, torch.float64), 10)
+        alone = spec("hinge", **{**plain, "seeds": 1}, seed=1, **change)
+        expected = series(until(train(alone, dataset, torch.float64), 10), 0)
+        close(series(together, 3), expected, 1e-12)
+        assert expected != series(until(train(replace(alone, **_UNCHANGED), dataset, torch.float64), 10), 0)
+
+
+_UNCHANGED = {"schedule": "constant", "weight_decay": 0.0, "clip": 0.0}
+
+
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_optimizer_learns(dataset, name):
-    rate = {"sgd": 0.5, "momentum": 0.1, "adam": 0.01}[name]
+    rate = {"sgd": 0.5, "momentum": 0.1, "nesterov": 0.1, "adagrad": 0.05}.get(name, 0.01)
     *_, done = train(spec("cross_entropy", batch_size=256, optimizer=name, learning_rate=rate), dataset)
     assert done.test_accuracy[0] > 0.89
 
@@ -135,16 +179,16 @@ def test_a_loss_that_is_no_number_ends_its_member_alone(dataset, monkeypatch, ba
         # The gradient of step 20 spoils the weights, so that step 21 has the first bad loss.
         return found * bad if self.loss.key == "mse" and next(calls) == 20 else found
 
-    alone = series(train(spec("mae"), dataset), 0)
+    given = spec("mse", "mae", record_every=8, evaluate_every=22)
+    unharmed = series(train(given, dataset), 1)
     monkeypatch.setattr(Objective, "gradient", breaks)
     monkeypatch.setattr(Objective, "values", _infinite_for_nan(bad))
-    events = list(train(spec("mse", "mae", record_every=8, evaluate_every=22), dataset))
+    events = list(train(given, dataset))
     (end,) = [event for event in events if isinstance(event, Diverged)]
     assert (end.member, end.step) == (0, 21)
-    assert "mse stopped at step 21" in end.message and word in end.message
+    assert "mse stopped at step 21" in end.message and word in end.message and "the network's logits" in end.message
     assert max(step for step, _, _ in series(events, 0)) == 16
-    survivor = {point[:2]: point[2] for point in series(events, 1)}
-    assert survivor[60, "test_accuracy"] == {point[:2]: point[2] for point in alone}[60, "test_accuracy"]
+    assert series(events, 1) == unharmed
     assert events[-1].test_accuracy[0] is None and events[-1].test_accuracy[1] > 0.5
 
 
@@ -175,6 +219,27 @@ def test_a_formula_that_leaves_its_domain_is_stopped_with_a_sentence(dataset, fo
     assert end.message.startswith(f"{formula} stopped at step {end.step:,}: its training loss became ")
     assert any(word in end.message for word in words)
     assert events[-1].test_accuracy[0] is None and events[-1].test_accuracy[1] > 0.5
+
+
+def test_one_seed_ends_and_the_others_of_its_loss_live_on_bit_for_bit(dataset, monkeypatch):
+    calls = itertools.count(1)
+    gradient = Objective.gradient
+
+    def breaks(self, logits, labels):
+        found = gradient(self, logits, labels)
+        if self.loss.key == "mse" and next(calls) == 5:
+            found[: len(found) // 2] = math.nan
+        return found
+
+    given = spec("mae", "mse", seed=4, seeds=2, record_every=2, evaluate_every=3)
+    unharmed = until(train(given, dataset), 12)
+    monkeypatch.setattr(Objective, "gradient", breaks)
+    events = until(train(given, dataset), 12)
+    (end,) = [event for event in events if isinstance(event, Diverged)]
+    assert (end.member, end.step) == (1, 6) and "mse, seed 4 stopped at step 6" in end.message
+    assert max(step for step, _, _ in series(events, 1)) == 4
+    for place in (0, 2, 3):
+        assert series(events, place) == series(unharmed, place)
 
 
 def _infinite_for_nan(bad):

@@ -52,7 +52,7 @@ function only(group, tag, index = 0) {
   return group.querySelectorAll(tag)[index] ?? svg(tag, { fill: "none" }, group);
 }
 
-function line(group, { x, y, line: style, opacity = 1 }, place) {
+function line(group, { x, y, line: style, opacity = 1, fill, fillcolor }, place) {
   let path = "";
   let pen = "M";
   for (let i = 0; i < x.length; i += 1) {
@@ -67,6 +67,7 @@ function line(group, { x, y, line: style, opacity = 1 }, place) {
   const shape = only(group, "path");
   shape.setAttribute("d", path);
   stroke(shape, style, opacity);
+  if (fill === "toself") shape.style.fill = fillcolor;
 }
 
 function stroke(shape, { color, width, dash }, opacity = 1) {

@@ -8,8 +8,16 @@ import { address, Link } from "./socket.js";
 const GONE_MS = 1500;
 const DRAW_EVERY_MS = 90;
 const LABEL_GAP = 17;
+const BAND_LABEL_GAP = 32;
 const SETTLED = 0.04;
 const NARROW = 560;
+/** By picture: the metric of its lines, and that of its dots. */
+const CURVES = [
+  ["accuracy", "test_accuracy_sample", "test_accuracy"],
+  ["test_loss", "test_loss_sample", "test_loss"],
+  ["train_loss", "train_loss"],
+  ["grad_norm", "grad_norm"],
+];
 const LOGARITHMIC = ["train_loss", "grad_norm", "test_loss"];
 const OVER = ["done", "failed", "stopped", "interrupted"];
 const views = new WeakMap();
@@ -29,8 +37,9 @@ export function render(component) {
   view.update(component);
 }
 
-/** Other losses or epochs need other pictures; a run that begins takes those that stood there empty. */
-const shape = ({ names, total_steps }) => JSON.stringify([names, total_steps]);
+/** Other losses, seeds or epochs need other pictures; a run that begins takes those that stood there empty. */
+const shape = ({ names, total_steps, seeds }) => JSON.stringify([names, total_steps, seeds]);
+const EMPTY = { x: [], y: [], low: [], high: [] };
 
 export function unmounted(component) {
   const root = component.parentElement.querySelector(".lv-root");
@@ -89,7 +98,7 @@ class View {
       picture.tokens = this.tokens;
       picture.draw("");
     }
-    this.labels = run.names.map((_, i) => h("span", { class: "lv-end", style: `color:var(--lv-loss${i})` }));
+    this.labels = run.names.map((_, i) => h("span", { class: "lv-end", style: `color:var(--lv-loss${i})` }, h("span"), h("small")));
     this.cards.accuracy.overlay.append(...this.labels);
     this.themes = watchTheme(root, () => this.redress());
     this.ready = true;
@@ -110,7 +119,7 @@ class View {
         "li",
         { "data-member": i },
         h("div", { class: "lv-name" }, swatch(i, dashes[i]), name),
-        h("div", { class: "lv-row" }, ...outputs.map(([metric, label]) => h("label", { class: "lv-number" }, h("span", {}, label), h("output", { name: metric, "data-member": i, "data-value": "" }, "–")))),
+        h("div", { class: "lv-row" }, ...outputs.map(([metric, label]) => h("label", { class: "lv-number" }, h("span", {}, label), h("output", { name: metric, "data-member": i, "data-value": "" }, "–"), h("small")))),
       ),
     );
     this.table = h("details", { class: "lv-table", ontoggle: () => this.fillTable() }, h("summary", {}, text.table), h("div"));
@@ -125,11 +134,10 @@ class View {
       if (seq <= this.last) continue;
       this.last = seq;
       this.step = Math.max(this.step, step);
-      const key = `${metric}/${member}`;
-      if (!this.series.has(key)) this.series.set(key, { x: [], y: [] });
-      const line = this.series.get(key);
-      line.x.push(step / this.data.run.steps_per_epoch);
-      line.y.push(typeof value === "number" ? value : null);
+      const { names, seeds, steps_per_epoch } = this.data.run;
+      const key = `${metric}/${member % names.length}`;
+      if (!this.series.has(key)) this.series.set(key, new Series(seeds));
+      this.series.get(key).add(step / steps_per_epoch, Math.floor(member / names.length), typeof value === "number" ? value : null);
     }
     if (message.run) {
       this.run = { ...this.run, ...message.run };
@@ -141,44 +149,55 @@ class View {
 
   /** Numbers first, pictures right after; a stream of points is drawn at the pace of the eye. */
   drawSoon() {
-    if (!this.ready || this.timer) return;
+    if (!this.ready) return;
+    if (this.timer) {
+      this.more = true;
+      return;
+    }
     const wait = Math.max(0, DRAW_EVERY_MS - (performance.now() - (this.drawnAt ?? 0)));
     this.timer = setTimeout(() => {
       this.drawnAt = performance.now();
+      this.more = false;
       this.show();
-      const shown = this.last;
       requestAnimationFrame(() => {
         this.timer = undefined;
         if (!this.root.isConnected) return;
         this.draw();
-        if (this.last !== shown) this.drawSoon(); // points came in between: their numbers are not on screen yet
+        if (this.more) this.drawSoon(); // points, or the run's end, came in between: they are not on screen yet
       });
     }, wait);
   }
 
-  line(metric, member) {
-    return this.series.get(`${metric}/${member}`) ?? { x: [], y: [] };
+  /** A loss's line: the mean of its seeds, and the lowest and highest of them. */
+  line(metric, place) {
+    return this.series.get(`${metric}/${place}`)?.line(OVER.includes(this.run?.status)) ?? EMPTY;
   }
 
   show() {
     for (const output of this.root.querySelectorAll("output[data-member]")) {
-      const exact = this.line(output.name, output.dataset.member).y;
-      const sample = this.line(`${output.name}_sample`, output.dataset.member).y;
-      show(output, exact.at(-1) ?? sample.at(-1), this.last);
+      const exact = this.line(output.name, output.dataset.member);
+      const sample = this.line(`${output.name}_sample`, output.dataset.member);
+      const shown = exact.y.at(-1) == null ? sample : exact;
+      show(output, shown.y.at(-1), this.last);
+      output.nextElementSibling.textContent = this.span(shown, -1);
     }
     if (this.table.open) this.fillTable();
   }
 
   draw() {
-    const count = this.data.run.names.length;
-    for (let i = 0; i < count; i += 1) {
-      this.pictures.accuracy.set(i, this.line("test_accuracy_sample", i));
-      this.pictures.accuracy.set(count + i, this.line("test_accuracy", i));
-      this.pictures.test_loss.set(i, this.line("test_loss_sample", i));
-      this.pictures.test_loss.set(count + i, this.line("test_loss", i));
-      this.pictures.train_loss.set(i, this.line("train_loss", i));
-      this.pictures.grad_norm.set(i, this.line("grad_norm", i));
-    }
+    const { names, seeds } = this.data.run;
+    const lines = seeds > 1 ? names.length : 0;
+    names.forEach((_, i) => {
+      for (const [name, line, dots] of CURVES) {
+        const { x, y } = this.line(line, i);
+        this.pictures[name].set(lines + i, { x, y });
+        if (lines) this.pictures[name].set(i, band(this.line(line, i)));
+        if (dots) {
+          const { x, y } = this.line(dots, i);
+          this.pictures[name].set(lines + names.length + i, { x, y });
+        }
+      }
+    });
     this.pictures.accuracy.range("yaxis", ...this.accuracyRange());
     for (const name of LOGARITHMIC) this.pictures[name].range("yaxis", ...this.logRange(name));
     for (const picture of Object.values(this.pictures)) picture.draw(this.last);
@@ -190,12 +209,11 @@ class View {
     let low = 1;
     let high = 0;
     const settled = (SETTLED * this.step) / this.data.run.steps_per_epoch;
-    for (const [key, { x, y }] of this.series) {
-      if (!key.startsWith("test_accuracy")) continue;
-      y.forEach((value, i) => {
-        if (x[i] < settled || value == null) return;
-        low = Math.min(low, value);
-        high = Math.max(high, value);
+    for (const { x, low: lowest, high: highest } of this.lines("test_accuracy")) {
+      x.forEach((epoch, i) => {
+        if (epoch < settled || lowest[i] == null) return;
+        low = Math.min(low, lowest[i]);
+        high = Math.max(high, highest[i]);
       });
     }
     if (low > high) return [0, 1];
@@ -205,36 +223,51 @@ class View {
 
   /** The powers of ten around all that a metric has been so far. */
   logRange(metric) {
-    const values = [...this.series].filter(([key]) => key.startsWith(metric)).flatMap(([, { y }]) => y.filter((value) => value > 0));
+    const values = this.lines(metric).flatMap(({ low, high }) => [...low, ...high].filter((value) => value > 0));
     if (!values.length) return [-1, 0.5];
     const [low, high] = values.reduce(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [Infinity, 0]).map(Math.log10);
     const room = Math.max(0.05, 0.06 * (high - low));
     return [low - room, high + room];
   }
 
+  /** All lines of the metrics whose names begin so. */
+  lines(metric) {
+    return [...this.series].filter(([key]) => key.startsWith(metric)).map(([, series]) => series.line(OVER.includes(this.run?.status)));
+  }
+
+  /** From where to where a loss's seeds reach at a place of its line, in words; nothing for a single seed. */
+  span({ low, high }, place) {
+    if (this.data.run.seeds === 1 || low.at(place) == null) return "";
+    return fill(this.data.text.span, { low: digits(low.at(place)), high: digits(high.at(place)) });
+  }
+
   /** Each line's name and value at its end, moved apart where they would hide each other. */
   placeLabels() {
     const ends = this.labels.map((label, i) => {
-      const line = this.series.get(`test_accuracy_sample/${i}`) ?? this.series.get(`test_accuracy/${i}`);
-      const exact = this.series.get(`test_accuracy/${i}`);
-      const value = line?.y.at(-1);
+      const exact = this.line("test_accuracy", i);
+      const sample = this.line("test_accuracy_sample", i);
+      const line = sample.x.length ? sample : exact;
+      const value = line.y.at(-1);
       label.hidden = value == null || this.root.clientWidth < NARROW;
       if (label.hidden) return null;
-      const done = OVER.includes(this.run?.status) && exact;
-      label.textContent = `${(done ? exact.y.at(-1) : value).toFixed(4)} ${this.data.run.names[i]}`;
+      const said = OVER.includes(this.run?.status) && exact.y.at(-1) != null ? exact : line;
+      const [text, small] = label.children;
+      text.textContent = `${said.y.at(-1).toFixed(4)} ${this.data.run.names[i]}`;
+      small.textContent = this.span(said, -1);
       const [left, top] = this.pictures.accuracy.place(line.x.at(-1), value);
       return { label, left, top };
     });
     const shown = ends.filter(Boolean).sort((a, b) => a.top - b.top);
     const floor = this.cards.accuracy.frame.clientHeight - 50;
+    const gap = this.data.run.seeds > 1 ? BAND_LABEL_GAP : LABEL_GAP;
     let above = -Infinity;
     for (const end of shown) {
-      end.top = Math.max(end.top, above + LABEL_GAP, 8);
+      end.top = Math.max(end.top, above + gap, gap / 2);
       above = end.top;
     }
-    let below = floor + LABEL_GAP;
+    let below = floor + gap;
     for (const end of shown.reverse()) {
-      end.top = Math.min(end.top, below - LABEL_GAP);
+      end.top = Math.min(end.top, below - gap);
       below = end.top;
       end.label.style.transform = `translate(${end.left + 8}px, ${end.top}px) translateY(-50%)`;
     }
@@ -248,7 +281,7 @@ class View {
     this.bar.value = run.status === "done" ? run.total_steps : this.step;
     this.stop.hidden = over || !data.mine;
     this.root.dataset.status = run.status;
-    const where = [run.device].filter(Boolean).join(" · ");
+    const where = [run.device, run.way].filter(Boolean).join(" · ");
     const steps = fill(text.steps, { step: this.step.toLocaleString(), total: run.total_steps.toLocaleString() });
     const parts = [text.statuses[run.status]];
     if (run.status === "queued") parts.push(text.waiting);
@@ -273,7 +306,10 @@ class View {
   sentence() {
     const { names } = this.data.run;
     return names
-      .map((name, i) => fill(this.data.text.sentence, { name, accuracy: digits(this.series.get(`test_accuracy/${i}`)?.y.at(-1)) }))
+      .map((name, i) => {
+        const { y, low, high } = this.line("test_accuracy", i);
+        return fill(this.data.text.sentence, { name, accuracy: digits(y.at(-1)), low: digits(low.at(-1)), high: digits(high.at(-1)) });
+      })
       .join(" ");
   }
 
@@ -287,12 +323,13 @@ class View {
     if (!this.table.open) return;
     const { text, run } = this.data;
     const columns = run.names.flatMap((name, i) => [
-      [`${name}: ${text.accuracyShort}`, this.series.get(`test_accuracy/${i}`)],
-      [`${name}: ${text.testLossShort}`, this.series.get(`test_loss/${i}`)],
+      [`${name}: ${text.accuracyShort}`, this.line("test_accuracy", i)],
+      [`${name}: ${text.testLossShort}`, this.line("test_loss", i)],
     ]);
-    const length = Math.max(0, ...columns.map(([, line]) => line?.x.length ?? 0));
+    const length = Math.max(0, ...columns.map(([, line]) => line.x.length));
+    const cell = (line, i) => [digits(line.y[i]), i < line.x.length ? this.span(line, i) : ""].filter(Boolean).join(", ");
     const row = (tag, cells) => h("tr", {}, ...cells.map((cell) => h(tag, {}, cell)));
-    const body = Array.from({ length }, (_, i) => row("td", [String(i + 1), ...columns.map(([, line]) => digits(line?.y[i]))]));
+    const body = Array.from({ length }, (_, i) => row("td", [String(i + 1), ...columns.map(([, line]) => cell(line, i))]));
     this.table.lastElementChild.replaceChildren(h("table", {}, h("thead", {}, row("th", [text.epoch, ...columns.map(([name]) => name)])), h("tbody", {}, ...body)));
   }
 
@@ -323,6 +360,43 @@ class View {
     for (const picture of Object.values(this.pictures ?? {})) picture.dispose();
     views.delete(this.root);
   }
+}
+
+/** A metric of one loss: a row for each step with the value of every seed. */
+class Series {
+  constructor(seeds) {
+    Object.assign(this, { seeds, epochs: [], rows: [] });
+  }
+
+  add(epoch, seed, value) {
+    if (this.epochs.at(-1) !== epoch) {
+      this.epochs.push(epoch);
+      this.rows.push(Array(this.seeds).fill(undefined));
+    }
+    this.rows.at(-1)[seed] = value;
+    this.known = undefined;
+  }
+
+  /**
+   * Mean, lowest and highest of the seeds that are still training. Seeds may arrive one after the other: the last step
+   * counts once all of them are there, or nothing more can come.
+   */
+  line(over) {
+    if (this.known?.over === over) return this.known;
+    const whole = over || this.rows.at(-1)?.every((value) => value !== undefined);
+    const count = this.rows.length - (whole ? 0 : 1);
+    const rows = this.rows.slice(0, count).map((row) => row.filter((value) => value != null));
+    const each = (of) => rows.map((row) => (row.length ? of(row) : null));
+    const y = each((row) => row.reduce((sum, value) => sum + value, 0) / row.length);
+    const [low, high] = this.seeds === 1 ? [y, y] : [each((row) => Math.min(...row)), each((row) => Math.max(...row))];
+    this.known = { over, x: this.epochs.slice(0, count), y, low, high };
+    return this.known;
+  }
+}
+
+/** Along the highest and back along the lowest. */
+function band({ x, low, high }) {
+  return { x: [...x, ...[...x].reverse()], y: [...high, ...[...low].reverse()] };
 }
 
 function duration(seconds) {
