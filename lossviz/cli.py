@@ -334,7 +334,7 @@ def _ready(spec: "RunSpec") -> "Dataset":
 
 def _spec(options: argparse.Namespace) -> dict[str, Any]:
     from lossviz.language import KEY, parse
-    from lossviz.runs.spec import distinct
+    from lossviz.runs.spec import FIELDS, distinct
 
     entries: list[dict[str, Any]] = [{"key": key.strip(), "params": {}} for key in (options.losses or "").split(",")]
     typed = [{"key": KEY, "formula": text, "params": {}} for text in options.formula]
@@ -354,20 +354,8 @@ def _spec(options: argparse.Namespace) -> dict[str, Any]:
         having = [p for p in members if keys[p] != KEY or param in parse(entries[p]["formula"]).parameters]
         for place in having or members:
             entries[place]["params"][param] = _value(value)
-    chosen = (
-        "model",
-        "optimizer",
-        "learning_rate",
-        "schedule",
-        "weight_decay",
-        "clip",
-        "batch_size",
-        "epochs",
-        "seed",
-        "seeds",
-    )
-    given = {name: getattr(options, name) for name in chosen if getattr(options, name) is not None}
-    return {"losses": entries, **given}
+    given = {name: value for name in FIELDS if (value := getattr(options, name, None)) is not None}
+    return {**given, "losses": entries}
 
 
 def _value(text: str) -> object:

@@ -31,7 +31,7 @@ MAX_CLIP = 1_000.0
 MAX_SEED = 2**32 - 1
 MAX_VECTOR = 1_000
 
-_FIELDS = (
+FIELDS = (
     "recipe",
     "losses",
     "model",
@@ -47,6 +47,7 @@ _FIELDS = (
     "record_every",
     "evaluate_every",
 )
+"""Of a spec as JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +197,7 @@ class RunSpec:
         """
         fields = _object(value, "a run's spec")
         for name in fields:
-            _one_of(name, _FIELDS, "field of a run's spec")
+            _one_of(name, FIELDS, "field of a run's spec")
         if "losses" not in fields:
             raise ValueError("a run needs losses: a list of 1 to 8 entries such as {'key': 'mse', 'params': {}}")
         epochs = _whole(fields.get("epochs", 10), "epochs", 1, MAX_EPOCHS)
